@@ -1,0 +1,96 @@
+"""Dated, proven, restorable backups of an ArcGIS Online or ArcGIS Enterprise organization.
+
+```python
+import agolkit as ak
+
+portal = ak.connect("https://www.arcgis.com", username="nightly", password=...)
+store = ak.open_store("backups/springfield")
+ak.backup(portal, store, ak.BackupOptions(exclude_tags=["no-backup"]))
+ak.load_items(store, "latest")
+```
+
+Everything is imported at first use, because what it builds on takes seconds to import.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agolkit.backup import backup, plan_backup
+    from agolkit.errors import AgolkitError
+    from agolkit.fetch import fetch
+    from agolkit.forms import BackupForm
+    from agolkit.inventory import list_items
+    from agolkit.kinds.feature_service.reading import load_layer
+    from agolkit.manifest import load_items
+    from agolkit.model import Result, RunSummary
+    from agolkit.options import BackupOptions
+    from agolkit.portal import Portal, connect
+    from agolkit.store import Store, open_store
+    from agolkit.verify import VerifyReport, verify
+
+_HOMES = {
+    "AgolkitError": "agolkit.errors",
+    "BackupForm": "agolkit.forms",
+    "BackupOptions": "agolkit.options",
+    "Portal": "agolkit.portal",
+    "Result": "agolkit.model",
+    "RunSummary": "agolkit.model",
+    "Store": "agolkit.store",
+    "VerifyReport": "agolkit.verify",
+    "backup": "agolkit.backup",
+    "connect": "agolkit.portal",
+    "fetch": "agolkit.fetch",
+    "list_items": "agolkit.inventory",
+    "load_items": "agolkit.manifest",
+    "load_layer": "agolkit.kinds.feature_service.reading",
+    "open_store": "agolkit.store",
+    "plan_backup": "agolkit.backup",
+    "verify": "agolkit.verify",
+}
+
+__all__ = [
+    "AgolkitError",
+    "BackupForm",
+    "BackupOptions",
+    "Portal",
+    "Result",
+    "RunSummary",
+    "Store",
+    "VerifyReport",
+    "backup",
+    "connect",
+    "fetch",
+    "list_items",
+    "load_items",
+    "load_layer",
+    "open_store",
+    "plan_backup",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"agolkit has no {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps `agolkit.backup` the function, although a module of that name is imported as well."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOMES.get(name) == value.__name__:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

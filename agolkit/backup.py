@@ -1,0 +1,266 @@
+"""The main verb: one dated, proven backup of everything in scope."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import logging
+import tempfile
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agolkit.engine import Finished, run_jobs
+from agolkit.errors import AgolkitError, Stopped, StoreError
+from agolkit.inventory import take_inventory
+from agolkit.kinds.exports import ExportLedger
+from agolkit.kinds.registry import FEATURE_SERVICE, kind_of, plain, save_item
+from agolkit.kinds.saving import RunContext
+from agolkit.layout import tree_path
+from agolkit.manifest import Journal, close_backup, write_manifest
+from agolkit.model import Inventory, Item, Outcome, Result, RunSummary
+from agolkit.options import BackupOptions
+from agolkit.portal import Portal
+from agolkit.progress import Event, Progress
+from agolkit.store import Draft, Store
+
+if TYPE_CHECKING:
+    import pandas
+
+log = logging.getLogger(__name__)
+
+
+def backup(
+    portal: Portal,
+    store: Store,
+    options: BackupOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> RunSummary:
+    """Make one dated backup of all items in scope, each proven, and say what became of it.
+
+    The organization is only read, but for the temporary items of geodatabase exports, which are deleted permanently.
+    An item that fails never ends the run; a stopped run leaves everything finished so far readable.
+
+    Parameters
+    ----------
+    progress
+        Called with an `agolkit.progress.Event` at each piece of news. What it raises is logged and has no effect.
+    cancel
+        Set it, from any thread, to stop the run.
+
+    Raises
+    ------
+    UsageError
+        The scope names something that the portal does not have, or is empty. Nothing was started.
+    StoreError
+        The store is another organization's, in use by another run (`StoreBusy`), full or not writable.
+    Unreachable, PortalError
+        The items could not be listed completely. Trying again later may help.
+    Stopped
+        `cancel` was set before the first item was begun.
+    """
+    options = options or BackupOptions()
+    cancel = cancel or threading.Event()
+    news = News(progress)
+    began = time.monotonic()
+    if options.dry_run:
+        return _summary("", store, "planned", [], options, 0, began)
+
+    store.bind(portal.org_id, portal.org_name)
+    run_id, started = uuid.uuid4().hex[:12], datetime.now(UTC)
+    with store.lock(run_id, getpass.getuser()) as lease, _scratch_folder(options) as scratch:
+        inventory = take_inventory(portal, options, progress=news)
+        group_titles = {group["id"]: group["title"] for group in portal.groups()}
+        if cancel.is_set():
+            raise Stopped("The run was stopped before the first item was begun.")
+        draft = store.begin(started, options.scope_name, label=options.label, tree=options.tree)
+        journal = Journal(draft)
+        exports = ExportLedger(portal, run_id, announce=journal.announce, slots=options.exports)
+        context = RunContext(portal, store, options, exports, Path(scratch), group_titles)
+        outcomes: list[Outcome] = []
+        total = len(inventory.items) + len(inventory.excluded)
+        try:
+            for outcome in _outcomes(inventory, context, cancel):
+                for part in outcome.parts:
+                    draft.link(tree_path(outcome.item, part), part.blob)
+                journal.add(outcome)
+                outcomes.append(outcome)
+                news(Event("items", done=len(outcomes), total=total, outcome=outcome))
+        finally:
+            cancel.set()  # whatever ended the loop, nothing goes on behind it
+            for sentence in exports.close_all():
+                news(Event("finish", sentence))
+            journal.close()
+        state = "stopped" if any(outcome.result is Result.STOPPED for outcome in outcomes) else "complete"
+        summary = _summary(draft.name, store, state, outcomes, options, context.new_bytes.total, began)
+        news(Event("finish", str(summary), done=len(outcomes), total=total))
+        lease.check()
+        _finish(draft, outcomes, news, summary, options, portal)
+    return summary
+
+
+def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = None) -> pandas.DataFrame:
+    """What a backup would do to each item, and why; it changes nothing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per item, those left out included, in the order in which a run begins them. Columns: `item_id`,
+        `title`, `type`, `owner`, `folder`, `action` (`fetch`, `exclude`), `reason` (plain words), `size_bytes`
+        (`Int64`; missing where the portal does not know).
+
+    Raises
+    ------
+    UsageError, StoreError, PortalError
+        As `backup` would.
+    """
+    import pandas
+
+    store.check_owner(portal.org_id, portal.org_name)
+    inventory = take_inventory(portal, options or BackupOptions())
+    planned = [(item, "fetch", kind_of(item).plan) for item in in_order(inventory.items)]
+    planned += [(item, "exclude", reason) for item, reason in inventory.excluded]
+    rows: list[dict[str, Any]] = [
+        {
+            "item_id": item.id,
+            "title": item.title,
+            "type": item.type,
+            "owner": item.owner,
+            "folder": item.folder,
+            "action": action,
+            "reason": reason,
+            "size_bytes": item.size,
+        }
+        for item, action, reason in planned
+    ]
+    return pandas.DataFrame(rows).astype({"size_bytes": "Int64"})
+
+
+def in_order(items: Sequence[Item]) -> list[Item]:
+    """The items as a run begins them: jobs on the server first, as all else goes on meanwhile, then by size."""
+    return sorted(items, key=lambda item: (kind_of(item) is not FEATURE_SERVICE, -(item.size or 0)))
+
+
+class News:
+    """Passes events on to whoever listens and keeps them for the log; a listener cannot break a run."""
+
+    def __init__(self, listener: Progress | None) -> None:
+        self._listener = listener
+        self.lines: list[bytes] = []
+
+    def __call__(self, event: Event) -> None:
+        facts: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": event.stage}
+        if event.text:
+            facts["text"] = event.text
+            log.info(event.text)
+        if event.outcome is not None:
+            facts |= {
+                "item_id": event.outcome.item.id,
+                "result": event.outcome.result,
+                "seconds": round(event.outcome.seconds, 3),
+                "bytes": event.outcome.saved_bytes,
+                "attempts": event.outcome.attempts,
+                "message": event.outcome.message,
+            }
+        self.lines.append(json.dumps(facts, ensure_ascii=False).encode(errors="backslashreplace"))
+        if self._listener is not None:
+            try:
+                self._listener(event)
+            except Exception:  # somebody else's code: a form that was closed must not end the run
+                log.warning("The progress callback failed.", exc_info=True)
+
+
+def _outcomes(inventory: Inventory, context: RunContext, cancel: threading.Event) -> Iterator[Outcome]:
+    """An outcome for each item of the inventory, as it is known."""
+    for item, reason in inventory.excluded:
+        yield Outcome(item, Result.EXCLUDED, datetime.now(UTC), message=reason)
+    options = context.options
+    # Twice as wide as the limit, so that jobs which were given up do not hold up those that follow.
+    executor = ThreadPoolExecutor(2 * options.workers, thread_name_prefix="agolkit")
+    try:
+        for finished in run_jobs(
+            in_order(inventory.items),
+            partial(save_item, context),
+            executor=executor,
+            limit=options.workers,
+            idle_timeout=options.item_timeout,
+            cancel=cancel,
+        ):
+            yield _outcome_of(finished)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _outcome_of(finished: Finished[Item, Outcome]) -> Outcome:
+    """The job's own outcome, or one that says how the job ended; an unusable store ends the run."""
+    if finished.value is not None:
+        return finished.value
+    error = finished.error
+    if isinstance(error, StoreError):
+        raise error
+    if isinstance(error, Stopped):
+        return Outcome(finished.job, Result.STOPPED, datetime.now(UTC), message=str(error))
+    message = str(error)
+    if not isinstance(error, AgolkitError):
+        log.error("Unexpected error at item %s", finished.job.id, exc_info=error)
+        message = f"agolkit itself failed ({type(error).__name__}: {error}); please report it."
+    return Outcome(finished.job, Result.FAILED, datetime.now(UTC), message=message)
+
+
+def _summary(
+    name: str, store: Store, state: str, outcomes: list[Outcome], options: BackupOptions, new_bytes: int, began: float
+) -> RunSummary:
+    counts = Counter(outcome.result for outcome in outcomes)
+    accepted = {plain(word) for word in options.accept}
+    failures = [
+        outcome
+        for outcome in outcomes
+        if outcome.result in (Result.FAILED, Result.PARTIAL)
+        and not accepted & {plain(outcome.item.id), plain(outcome.item.type)}
+    ]
+    failures.sort(key=lambda outcome: (outcome.result is not Result.FAILED, outcome.item.type, outcome.item.title))
+    return RunSummary(
+        backup=name,
+        store=store.location,
+        state=state,
+        counts={result: counts[result] for result in Result},
+        fetched_bytes=sum(outcome.saved_bytes for outcome in outcomes),
+        new_bytes=new_bytes,
+        seconds=time.monotonic() - began,
+        failures=tuple(failures),
+        exit_code=Stopped.exit_code if state == "stopped" else 3 if failures else 0,
+    )
+
+
+def _finish(
+    draft: Draft, outcomes: list[Outcome], news: News, summary: RunSummary, options: BackupOptions, portal: Portal
+) -> None:
+    """Write what describes the backup as a whole; `backup.json` comes last."""
+    write_manifest(draft, outcomes)
+    draft.write("log.jsonl", b"".join(line + b"\n" for line in news.lines))
+    close_backup(
+        draft,
+        outcomes,
+        state=summary.state,
+        finished=datetime.now(UTC),
+        options=options,
+        new_bytes=summary.new_bytes,
+        portal_url=portal.url,
+    )
+
+
+def _scratch_folder(options: BackupOptions) -> tempfile.TemporaryDirectory[str]:
+    """A folder of this run's own for transfers; it is removed at the end."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="agolkit-", dir=options.scratch, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StoreError(f"The scratch folder {options.scratch!r} cannot be used: {error.strerror}.") from None

@@ -1,0 +1,145 @@
+"""The parts that an item of any kind may have: description, sharing, thumbnail, metadata, resources, relations."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from functools import partial
+from urllib.parse import quote
+
+from agolkit.errors import CheckFailed, NotFound
+from agolkit.kinds.relations import relation_types
+from agolkit.kinds.saving import Saving
+from agolkit.layout import extension, safe_paths
+from agolkit.model import Item, Reach
+from agolkit.portal import Received
+from agolkit.store import Spool
+
+IMAGES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+
+
+def save_parts(saving: Saving) -> None:
+    """Save everything but the payload. The description comes first: without it there is nothing to hold on to."""
+    save_description(saving)
+    saving.part("thumbnail", partial(save_thumbnail, saving))
+    saving.part("metadata", partial(save_metadata, saving))
+    saving.part("resources", partial(save_resources, saving))
+    saving.part("relations", partial(save_relations, saving))
+
+
+def save_description(saving: Saving) -> None:
+    """Save the item JSON as its owner or an administrator sees it, and with whom it is shared."""
+    item = saving.item
+    answer = saving.portal.owner_view(item.owner, item.id)
+    saving.item = Item.from_json(answer["item"], folder=item.folder)
+    sharing = answer.get("sharing") or {}
+    groups = [str(group) for group in sharing.get("groups") or ()]
+    titles = saving.context.group_titles
+    saving.groups = tuple(titles.get(group, group) for group in groups)
+    saving.keep_json("item", "item.json", answer["item"])
+    named = [{"id": group, "title": titles.get(group)} for group in groups]
+    saving.keep_json("sharing", "sharing.json", {"access": sharing.get("access", item.access), "groups": named})
+
+
+def save_thumbnail(saving: Saving) -> None:
+    """Save the picture that the item JSON names, if it names one."""
+    name = saving.item.raw.get("thumbnail")
+    if not name:
+        return
+    with saving.context.spool() as spool:
+        received = saving.portal.download(f"content/items/{saving.item.id}/info/{quote(name)}", spool)
+        head = _head(spool)
+        extension = next((ext for magic, ext in IMAGES.items() if head.startswith(magic)), None)
+        if extension is None and b"<svg" not in head:
+            raise CheckFailed("what the portal sent is not a picture.")
+        saving.keep("thumbnail", spool, f"thumbnail{extension or '.svg'}", length_reach(received))
+
+
+def save_metadata(saving: Saving) -> None:
+    """Save the metadata document where the item says that it has one."""
+    if "Metadata" not in saving.item.type_keywords:
+        return
+    with saving.context.spool() as spool:
+        try:
+            saving.portal.download(f"content/items/{saving.item.id}/info/metadata/metadata.xml", spool)
+        except NotFound:  # the keyword outlives a deleted document
+            return
+        try:
+            with spool.open() as stream:
+                for _event, element in ElementTree.iterparse(stream):
+                    element.clear()
+        except ElementTree.ParseError as error:
+            raise CheckFailed(f"what the portal sent is not XML ({error}).") from None
+        saving.keep("metadata", spool, "metadata.xml", Reach.PARSED)
+
+
+def save_resources(saving: Saving) -> None:
+    """Save every resource under its full path; each counts, and each has its own check."""
+    listed = {str(resource["resource"]): resource.get("size") for resource in saving.portal.resources(saving.item.id)}
+    paths = safe_paths(listed, "resources/")
+    for name, stated in listed.items():
+        saving.part(f"resource {name}", partial(save_resource, saving, name, stated, *paths[name]))
+
+
+def save_resource(saving: Saving, name: str, stated: object, path: str, exact_name: str | None) -> None:
+    """Save one resource; it is as long as the portal lists it, where it lists that."""
+    with saving.context.spool() as spool:
+        received = saving.portal.download(f"content/items/{saving.item.id}/resources/{quote(name)}", spool)
+        if isinstance(stated, int) and stated >= 0 and stated != received.size:
+            raise CheckFailed(f"{received.size:,} bytes came, the portal lists {stated:,}.")
+        saving.keep("resource", spool, path, length_reach(received), exact_name=exact_name)
+
+
+def save_relations(saving: Saving) -> None:
+    """Save which items this one is related to, by relationship type and direction.
+
+    All types are asked for at once; only where there is an answer each type is asked for by itself, because the
+    answer does not say which relationship an item came by.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for direction, types in relation_types(saving.item.type).items():
+        if types and saving.portal.related(saving.item.id, types, direction):
+            for each in types:
+                related = saving.portal.related(saving.item.id, [each], direction)
+                if related:
+                    found.setdefault(direction, {})[each] = [str(other["id"]) for other in related]
+    if found:
+        saving.keep_json("relations", "relations.json", found)
+
+
+def length_reach(received: Received) -> Reach:
+    """How far a transfer alone is proven: by its stated length, or only by having come to its end."""
+    return Reach.LENGTH if received.stated is not None else Reach.PARSED
+
+
+def fetch_data(saving: Saving, spool: Spool) -> Received:
+    """The payload of the item in `spool`. An empty one is asked for twice before it is believed."""
+    address = f"content/items/{saving.item.id}/data"
+    received = saving.portal.download(address, spool)
+    if received.size == 0:
+        received = saving.portal.download(address, spool)
+        if received.size == 0 and (saving.item.size or 0) > 0:
+            raise CheckFailed(f"the portal sent nothing, although it states {saving.item.size:,} bytes.")
+    return received
+
+
+def is_json(spool: Spool) -> bool:
+    """Whether the whole content is one JSON object or list."""
+    if _head(spool).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+        return False
+    try:
+        with spool.open() as stream:
+            json.load(stream)
+    except ValueError:
+        return False
+    return True
+
+
+def extension_of(received: Received, item: Item) -> str:
+    """The ending of the payload's file name: the item's own name, else what the portal called the file."""
+    return extension(str(item.raw.get("name") or "")) or extension(received.file_name or "")
+
+
+def _head(spool: Spool) -> bytes:
+    with spool.open() as stream:
+        return stream.read(512)

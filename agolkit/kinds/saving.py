@@ -1,0 +1,129 @@
+"""One item being saved: what it works with, what it has kept so far, and the verdict at the end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agolkit.errors import CheckFailed, ConnectionTrouble, JobFailed, PortalError
+from agolkit.kinds.exports import ExportLedger
+from agolkit.model import PAYLOADS, Item, Outcome, Part, Reach, Result
+from agolkit.options import BackupOptions
+from agolkit.portal import Portal
+from agolkit.progress import TimedOut
+from agolkit.retry import with_retries
+from agolkit.store import Spool, Store
+
+
+class NewBytes:
+    """Counts the bytes that the store did not hold before."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._lock = threading.Lock()
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self.total += size
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every job of a run shares. Safe to use from many threads."""
+
+    portal: Portal
+    store: Store
+    options: BackupOptions
+    exports: ExportLedger
+    scratch: Path
+    group_titles: Mapping[str, str]
+    new_bytes: NewBytes = field(default_factory=NewBytes)
+
+    def spool(self) -> Spool:
+        return Spool(self.scratch)
+
+
+class Saving:
+    """Collects the parts of one item and what is missing; `outcome` draws the conclusion."""
+
+    def __init__(self, context: RunContext, item: Item) -> None:
+        self.context = context
+        self.item = item
+        self.portal = context.portal
+        self.parts: list[Part] = []
+        self.missing: list[str] = []
+        self.left_out: list[str] = []
+        self.groups: tuple[str, ...] = ()
+        self.described = "The portal holds no data for this item."
+        """Why there is nothing to save but a description, where that turns out to be so."""
+        self.lives_elsewhere = False
+        """The data is somebody else's; what is saved of it here does not make the item `verified`."""
+        self.observed = datetime.now(UTC)
+
+    def part(self, name: str, save: Callable[[], None]) -> None:
+        """Run `save` for one part; the other parts go on whatever goes wrong with it.
+
+        What was received but did not pass its check is asked for again, as are failed jobs on the server; single
+        requests have been tried again already. What cannot be had is noted as missing.
+        """
+        attempts = self.context.options.attempts
+        try:
+            with_retries(save, attempts=attempts, on=(CheckFailed, JobFailed), sleep=self.portal.sleep)
+        except TimedOut:
+            raise
+        except (PortalError, ConnectionTrouble, CheckFailed) as error:
+            self.missing.append(f"{name}: {_plain(error)}")
+
+    def keep(
+        self, name: str, spool: Spool, path: str, reach: Reach, proof: str = "", *, exact_name: str | None = None
+    ) -> None:
+        """Put a checked part into the store. `path` is safe; `exact_name` is the portal's where that one is not."""
+        blob, is_new = self.context.store.add_blob(spool)
+        if is_new:
+            self.context.new_bytes.add(blob.size)
+        self.parts.append(Part(name, path, blob, reach, proof, exact_name))
+
+    def keep_json(self, name: str, path: str, value: Mapping[str, Any]) -> None:
+        """Put what the portal told in several answers into one JSON file."""
+        with self.context.spool() as spool:
+            spool.write(json.dumps(value, ensure_ascii=False, indent=1).encode())
+            self.keep(name, spool, path, Reach.PARSED)
+
+    def outcome(self, *, attempts: int, seconds: float, kind: str) -> Outcome:
+        """The verdict, exactly as the words define it."""
+        has_payload = any(part.name in PAYLOADS for part in self.parts) and not self.lives_elsewhere
+        message = "; ".join(self.missing)
+        if not self.parts:
+            result = Result.FAILED
+        elif self.missing:
+            result = Result.PARTIAL
+        elif has_payload:
+            result = Result.VERIFIED
+        else:
+            result, message = Result.DESCRIBED, self.described
+        return Outcome(
+            item=self.item,
+            result=result,
+            observed=self.observed,
+            kind=kind,
+            parts=tuple(self.parts),
+            groups=self.groups,
+            how="fetched" if self.parts else "",
+            left_out=tuple(self.left_out),
+            attempts=attempts,
+            seconds=seconds,
+            message=message,
+        )
+
+
+def _plain(error: Exception) -> str:
+    """What went wrong with a part, in the portal's words where it gave some: the address that failed says nothing."""
+    if isinstance(error, PortalError) and error.words:
+        code = f" ({error.code})" if error.code else ""
+        return f"the portal says: {error.words}{code}"
+    return str(error)

@@ -1,0 +1,239 @@
+"""The words of agolkit as frozen dataclasses: item, part, blob, outcome, summary.
+
+Pure data, shared by every floor. Times are timezone-aware UTC datetimes, sizes are bytes, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+RUN_MIME = "application/vnd.agolkit.run+json"
+"""Type of the output by which an executed notebook says how its run ended."""
+
+
+class Result(StrEnum):
+    """The verdict on one item."""
+
+    VERIFIED = "verified"
+    PARTIAL = "partial"
+    DESCRIBED = "described"
+    FAILED = "failed"
+    EXCLUDED = "excluded"
+    STOPPED = "stopped"
+
+
+class Reach(StrEnum):
+    """How far the check of a part reaches."""
+
+    CONTENT = "content"
+    """Ids, hashes or bytes were compared with what the portal states."""
+    LENGTH = "length"
+    """The number of bytes is the one that the portal states."""
+    PARSED = "parsed"
+    """Well-formed and of the right type; the portal offers no more."""
+
+
+PAYLOADS = ("geodatabase", "data", "resource")
+"""Parts that are the content of an item; the others describe it."""
+
+
+class Sink(Protocol):
+    """Where a transfer writes to. A transfer that starts again calls `restart` first."""
+
+    def write(self, chunk: bytes, /) -> object: ...
+
+    def restart(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One saved file, named by the SHA-256 of its content."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One saved part of an item: which file, which blob, and what was proven of it."""
+
+    name: str
+    """`item`, `data`, `thumbnail`, `metadata`, `resource`, `sharing`, `relations`, `definition`, `geodatabase`."""
+    path: str
+    """Where it stands inside the item's folder of the tree, always safe: `data.json`, `resources/a/b.png`."""
+    blob: Blob
+    reach: Reach
+    proof: str = ""
+    """The numbers of the proof, such as `12,408 of 12,408 ids`."""
+    exact_name: str | None = None
+    """The portal's own name, where it differs from what `path` says."""
+
+
+def from_epoch_ms(stamp: object) -> datetime | None:
+    """The UTC time of an epoch-milliseconds stamp; `None` for the portal's -1, 0 and missing stamps."""
+    if not isinstance(stamp, int | float) or stamp <= 0:
+        return None
+    return datetime.fromtimestamp(stamp / 1000, UTC)
+
+
+def to_stamp(moment: datetime) -> str:
+    """A time as it is saved and shown: ISO 8601 in UTC, ending in `Z`."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One content item as the inventory saw it. `raw` is the portal's own JSON, untouched."""
+
+    id: str
+    title: str
+    type: str
+    owner: str
+    folder: str = ""
+    """Title of the owner's folder; empty for the root."""
+    access: str = "private"
+    tags: tuple[str, ...] = ()
+    type_keywords: tuple[str, ...] = ()
+    created: datetime | None = None
+    modified: datetime | None = None
+    size: int | None = None
+    """Bytes as the portal states them; `None` where it says -1 or nothing."""
+    url: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any], *, folder: str = "") -> Item:
+        """Make an item of the portal's item JSON; absent fields are allowed, a missing id is not (`KeyError`)."""
+        size = raw.get("size")
+        return cls(
+            id=raw["id"],
+            title=raw.get("title") or "",
+            type=raw.get("type") or "",
+            owner=raw.get("owner") or "",
+            folder=folder,
+            access=raw.get("access") or "private",
+            tags=tuple(raw.get("tags") or ()),
+            type_keywords=tuple(raw.get("typeKeywords") or ()),
+            created=from_epoch_ms(raw.get("created")),
+            modified=from_epoch_ms(raw.get("modified")),
+            size=size if isinstance(size, int) and size >= 0 else None,
+            url=raw.get("url") or "",
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Every item that the account can see, and which of them the scope takes."""
+
+    items: tuple[Item, ...]
+    """In scope, ordered by created, then id."""
+    excluded: tuple[tuple[Item, str], ...]
+    """(item, reason in plain words), for what the scope leaves out by an exclusion (`exclude_*`)."""
+    owners: int
+    folders: int
+    requests: int
+    counted: str
+    """How completeness was proven, for people: `12,000 items listed, 12,000 counted by search`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one item in one run."""
+
+    item: Item
+    result: Result
+    observed: datetime
+    """When the item was looked at."""
+    kind: str = ""
+    parts: tuple[Part, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Titles of the groups it is shared with."""
+    how: str = ""
+    """`fetched` or `reused`; empty where nothing was saved."""
+    left_out: tuple[str, ...] = ()
+    """Parts that an option switched off."""
+    attempts: int = 0
+    """The most attempts that one of its requests or jobs took."""
+    seconds: float = 0.0
+    message: str = ""
+    """What is missing and why, in words an administrator understands."""
+
+    @property
+    def saved_bytes(self) -> int:
+        return sum(part.blob.size for part in self.parts)
+
+    @property
+    def checked(self) -> str:
+        """What was proven, payload first: `geodatabase content: 3 layers, 120 of 120 rows; item parsed; …`."""
+        said: dict[str, int] = {}
+        for part in sorted(self.parts, key=lambda part: PAYLOADS.index(part.name) if part.name in PAYLOADS else 9):
+            text = f"{part.name} {part.reach}" + (f": {part.proof}" if part.proof else "")
+            said[text] = said.get(text, 0) + 1
+        return "; ".join(text if count == 1 else f"{text} ({count})" for text, count in said.items())
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run has made. `str()` and `repr()` say it in a sentence, failures in plain words below."""
+
+    backup: str
+    """Name of the backup in the store, such as `2026-11-23T020000Z`; empty for a dry run."""
+    store: str
+    state: str
+    """`complete` or `stopped`."""
+    counts: Mapping[Result, int]
+    fetched_bytes: int
+    new_bytes: int
+    """Bytes that the store did not hold before."""
+    seconds: float
+    failures: tuple[Outcome, ...]
+    """Partial and failed items that are not accepted, worst first."""
+    exit_code: int
+    """0, 3 or 130, as the command line ends."""
+
+    def __str__(self) -> str:
+        if self.state == "planned":
+            return "Dry run: nothing was saved. `plan_backup` shows what a run would do."
+        total = sum(self.counts.values())
+        said = ", ".join(f"{count:,} {result}" for result, count in self.counts.items() if count)
+        how = f"{total:,} items ({said or 'nothing in scope'}) in {self.seconds:,.0f} s"
+        lines = [f"Backup {self.backup} is {self.state}: {how}."]
+        for outcome in self.failures:
+            item = outcome.item
+            lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as plain JSON values, for `--json` and for whoever runs the notebook."""
+        return {
+            "backup": self.backup,
+            "store": self.store,
+            "state": self.state,
+            "counts": {str(result): count for result, count in self.counts.items()},
+            "fetched_bytes": self.fetched_bytes,
+            "new_bytes": self.new_bytes,
+            "seconds": round(self.seconds, 3),
+            "failures": [
+                {
+                    "item_id": outcome.item.id,
+                    "title": outcome.item.title,
+                    "type": outcome.item.type,
+                    "owner": outcome.item.owner,
+                    "message": outcome.message,
+                    "result": str(outcome.result),
+                }
+                for outcome in self.failures
+            ],
+            "exit_code": self.exit_code,
+        }
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """What a notebook keeps of a run: the sentence for people, the JSON for the program that ran the notebook."""
+        return {"text/plain": str(self), RUN_MIME: self.to_json()}

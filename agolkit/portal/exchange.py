@@ -1,0 +1,262 @@
+"""One request and its answer: retried where that may help, signed anew where the token was rejected.
+
+The smallest repeatable step of the toolkit. Retries happen here and only here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote
+
+import urllib3
+from requests import Response
+
+from agolkit.errors import Forbidden, NotAnAnswer, TokenRejected
+from agolkit.model import Sink
+from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, not_json, refusal_in
+from agolkit.portal.session import PortalSession, connection_errors
+from agolkit.portal.tokens import TOKEN_HEADER, Signature, Tokens
+from agolkit.progress import beat, pause
+from agolkit.retry import with_retries
+
+T = TypeVar("T")
+
+_SAFE = "/%:@!$&'()*+,;=~"
+CHUNK = 512 * 1024
+SMALL = 64 * 1024
+"""An answer of more bytes than this is content: no error is that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A transfer that has arrived completely."""
+
+    size: int
+    stated: int | None
+    """The length that the server stated; `None` where it stated none."""
+    content_type: str
+    file_name: str | None
+    etag: str | None
+
+
+class Exchange:
+    """Requests to one portal, and their answers as content or as one of our errors."""
+
+    def __init__(
+        self,
+        session: PortalSession,
+        rest_url: str,
+        *,
+        attempts: int = 3,
+        sleep: Callable[[float], None] = pause,
+    ) -> None:
+        self.rest_url = rest_url.rstrip("/")
+        """The root of the Sharing REST API, without a slash at its end."""
+        self._session = session
+        self._attempts = attempts
+        self.sleep = sleep
+        self._tokens: Tokens | None = None
+        self._signature: Signature | None = None
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, redirects and repetitions included."""
+        return self._session.pool.requests
+
+    @property
+    def renewable(self) -> bool:
+        """Whether the sign-in outlives its token."""
+        return self._tokens is not None and self._tokens.renewable
+
+    def sign_with(self, tokens: Tokens, signature: Signature) -> None:
+        """Sign every request from now on."""
+        self._tokens, self._signature = tokens, signature
+        self._session.sign_with(signature)
+
+    def owns(self, url: str) -> bool:
+        """Whether `url` is an https address on a host that the portal names as its own: a token may go there."""
+        return self._signature is not None and self._signature.owns(url)
+
+    def get_json(self, address: str, params: Mapping[str, Any] | None = None, *, post: bool = False) -> dict[str, Any]:
+        """The JSON object that an address answers; asked again where that may help.
+
+        `address` is a path below the REST root (names in it quoted) or an absolute URL on one of the portal's own
+        hosts. `post` sends the parameters in the body: for pure queries whose parameters are too long for a URL.
+
+        Raises
+        ------
+        PortalError
+            The server's error, as the class that fits. Those that are `transient` have been tried `attempts` times.
+        ConnectionTrouble
+            No answer arrived, in none of the attempts.
+        """
+        method = "POST" if post else "GET"
+        return self._retried(lambda: self._answered(method, address, params, _json_of, stream=False))
+
+    def act(self, address: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a POST that changes something: sent once, never blindly repeated.
+
+        After a `ConnectionTrouble` or a `ServerTrouble` it is not known whether it happened: look first.
+        """
+        return self._answered("POST", address, params, _json_of, stream=False)
+
+    def download(self, address: str, sink: Sink, *, params: Mapping[str, Any] | None = None) -> Received:
+        """Stream what an address holds into `sink`, which is restarted before each attempt.
+
+        The number of bytes is the one that the server states; an error, a web page or a cut-off answer is never taken
+        for content. Memory stays flat whatever the size.
+
+        Raises
+        ------
+        PortalError, ConnectionTrouble
+            As `get_json`. What `sink` holds then is of no use.
+        """
+
+        def read(response: Response, what: str) -> Received:
+            return _stream(response, what, sink, is_own=self.owns(response.url))
+
+        def step() -> Received:
+            sink.restart()
+            return self._answered("GET", address, params, read, stream=True)
+
+        return self._retried(step)
+
+    def _retried(self, step: Callable[[], T]) -> T:
+        return with_retries(step, attempts=self._attempts, sleep=self.sleep)
+
+    def _answered(
+        self,
+        method: str,
+        address: str,
+        params: Mapping[str, Any] | None,
+        read: Callable[[Response, str], T],
+        *,
+        stream: bool,
+    ) -> T:
+        """One answer, read; a second one where the token was rejected and another could be had."""
+        url = self._url(address)
+        what = url.removeprefix(self.rest_url + "/")
+        values = dict(params or {}) if stream else {"f": "json", **(params or {})}
+        query, form = (None, values) if method == "POST" else (values, None)
+        headers = {"Accept-Encoding": "identity"} if stream else None
+        renewed = False
+        while True:
+            beat()
+            with connection_errors(what):
+                response = self._session.request(method, url, params=query, data=form, headers=headers, stream=stream)
+            token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
+            try:
+                result = read(response, what)
+            except TokenRejected:
+                if self._tokens is None or not token:
+                    raise
+                if renewed:
+                    self._tokens.note(token, accepted=False)
+                    raise
+                if not self._tokens.renew(token):
+                    raise
+                renewed = True
+                continue
+            finally:
+                response.close()
+            if renewed and self._tokens is not None:
+                self._tokens.note(token, accepted=True)
+            return result
+
+    def _url(self, address: str) -> str:
+        if "://" not in address:
+            # A name with a blank or `#` in it would else end the path; escapes that are there already stay.
+            return f"{self.rest_url}/{quote(address.lstrip('/'), safe=_SAFE)}"
+        if self._signature is not None and not self.owns(address):
+            raise Forbidden(f"{address.partition('?')[0]} is not on one of this portal's own servers; it is not asked.")
+        return address
+
+
+def _json_of(response: Response, what: str) -> dict[str, Any]:
+    """The JSON object of an answer that has been read."""
+    body = response.content
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    refusal = refusal_in(answer)
+    if refusal is not None:
+        raise error_of_refusal(refusal, what=what, headers=response.headers)
+    if response.status_code >= 300:
+        raise error_of_status(response.status_code, what=what, headers=response.headers)
+    if not isinstance(answer, dict):
+        raise not_json(body, what=what)
+    return answer
+
+
+def _stream(response: Response, what: str, sink: Sink, *, is_own: bool) -> Received:
+    """Pass the body on to `sink`, once its first bytes show that it is content."""
+    headers = response.headers
+    length = headers.get("Content-Length", "")
+    stated = int(length) if length.isdigit() and "Content-Encoding" not in headers else None
+    file_name = _file_name(headers.get("Content-Disposition", ""))
+    chunks = _chunks(response, what)
+    head = next(chunks, b"")
+    if len(head) < SMALL:
+        # Only a short body can be an error, and only a complete one can be parsed.
+        for chunk in chunks:
+            head += chunk
+            if len(head) >= SMALL:
+                break
+    _refuse_errors(response, what, head, file_name, is_own=is_own)
+    size = 0
+    if head:
+        sink.write(head)
+        size = len(head)
+    for chunk in chunks:
+        beat()
+        sink.write(chunk)
+        size += len(chunk)
+    if stated is not None and size != stated:
+        raise NotAnAnswer(f"{what}: {size:,} bytes arrived, the server stated {stated:,}.")
+    return Received(size, stated, headers.get("Content-Type", ""), file_name, headers.get("ETag"))
+
+
+def _refuse_errors(response: Response, what: str, head: bytes, file_name: str | None, *, is_own: bool) -> None:
+    """Raise one of our errors where an answer is not the content that was asked for."""
+    if len(head) < SMALL and head.lstrip()[:1] == b"{":
+        try:
+            refusal = refusal_in(json.loads(head))
+        except ValueError:
+            refusal = None
+        if refusal is not None:
+            raise error_of_refusal(refusal, what=what, headers=response.headers)
+    if response.status_code not in (200, 204):
+        raise error_of_status(response.status_code, what=what, headers=response.headers, foreign=not is_own)
+    names = (file_name or "", response.url.partition("?")[0])
+    if is_html(head[:4096]) and not any(name.lower().endswith((".html", ".htm")) for name in names):
+        raise NotAnAnswer(f"{what}: a web page was answered where a file was expected.")
+
+
+def _chunks(response: Response, what: str) -> Iterator[bytes]:
+    """The body in large pieces. Bytes are passed on as they come, so that their number can be compared."""
+    encoded = "Content-Encoding" in response.headers
+    raw: urllib3.HTTPResponse = response.raw
+    while True:
+        with connection_errors(what):
+            chunk = raw.read(CHUNK, decode_content=encoded)
+        if not chunk:
+            return
+        yield chunk
+
+
+def _file_name(disposition: str) -> str | None:
+    """The file name of a Content-Disposition header, in whichever of its spellings."""
+    message = Message()
+    message["Content-Disposition"] = disposition
+    name = message.get_filename()
+    if not name:
+        return None
+    with suppress(ValueError):
+        name = name.encode("latin-1").decode("utf-8")  # many servers send UTF-8 where Latin-1 is meant
+    return unquote(name) if "%" in name and "filename*" not in disposition else name

@@ -1,0 +1,112 @@
+"""The door of the practice portal: logs every request, slows answers down, and lets faults strike."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agolkit.sandbox.faults import Fault
+from agolkit.sandbox.log import Entry
+from agolkit.sandbox.state import State
+
+_SLASHES = re.compile("//+")
+
+
+class CutOff(Exception):
+    """Ends an answer in the middle; the server then closes the connection."""
+
+
+class Front:
+    """Wraps the application: one log entry a request, double slashes collapsed, settings and faults applied."""
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self.app = app
+        self.state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        if "//" in path:
+            path = scope["path"] = _SLASHES.sub("/", path)
+            scope["raw_path"] = _SLASHES.sub("/", scope["raw_path"].decode("latin-1")).encode("latin-1")
+        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        entry = self.state.log.arrived(scope["method"], path, scope["query_string"], host)
+        scope["sandbox.entry"] = entry
+        began = time.perf_counter()
+        try:
+            await self._answer(scope, receive, send, entry)
+        except CutOff:
+            pass
+        finally:
+            self.state.log.left(entry, (time.perf_counter() - began) * 1000)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, entry: Entry) -> None:
+        if self.state.settings.latency:
+            await asyncio.sleep(self.state.settings.latency)
+        fault = self.state.faults.strike(entry.method, entry.path)
+        if fault and fault.delay:
+            await asyncio.sleep(fault.delay)
+        out = _Out(send, entry, self.state.settings.bandwidth, fault.cut_after if fault else None)
+        if fault and fault.answers:
+            await _drain(receive)
+            await _answer_with(fault, out)
+        else:
+            await self.app(scope, receive, out)
+
+
+class _Out:
+    """Sends an answer: counts its bytes, keeps to the bandwidth, cuts it off where a fault says so."""
+
+    def __init__(self, send: Send, entry: Entry, bandwidth: int | None, cut_after: int | None) -> None:
+        self.send = send
+        self.entry = entry
+        self.bandwidth = bandwidth
+        self.cut_after = cut_after
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.entry.status = message["status"]
+            await self.send(message)
+            return
+        body = message.get("body", b"")
+        is_cut = self.cut_after is not None and self.entry.bytes_out + len(body) > self.cut_after
+        if is_cut:
+            assert self.cut_after is not None
+            body = body[: self.cut_after - self.entry.bytes_out]
+        if self.bandwidth is None:
+            self.entry.bytes_out += len(body)
+            await self.send(
+                {"type": "http.response.body", "body": body, "more_body": is_cut or message.get("more_body", False)}
+            )
+        else:
+            await self._send_slowly(body, self.bandwidth, is_cut or message.get("more_body", False))
+        if is_cut:
+            raise CutOff
+
+    async def _send_slowly(self, body: bytes, bandwidth: int, more: bool) -> None:
+        step = max(1, bandwidth // 20)
+        for at in range(0, max(1, len(body)), step):
+            piece = body[at : at + step]
+            await asyncio.sleep(len(piece) / bandwidth)
+            self.entry.bytes_out += len(piece)
+            await self.send({"type": "http.response.body", "body": piece, "more_body": more or at + step < len(body)})
+
+
+async def _drain(receive: Receive) -> None:
+    """Take the request's body in, so that the connection can serve the next one."""
+    while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
+        pass
+
+
+async def _answer_with(fault: Fault, out: _Out) -> None:
+    body, content_type = fault.content()
+    headers = {"content-type": content_type, "content-length": str(len(body))}
+    headers.update((name.lower(), value) for name, value in fault.headers.items())
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await out({"type": "http.response.start", "status": fault.status or 200, "headers": raw})
+    await out({"type": "http.response.body", "body": body})

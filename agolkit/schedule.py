@@ -1,0 +1,223 @@
+"""The scheduled main job: the backup notebook through papermill, ended by agolkit's exit codes.
+
+The notebook is the function, its parameters cell the signature, its executed copy the log. Parameters are checked
+before anything starts, a failure in the notebook becomes our error, and the executed notebook is kept with the backup.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import papermill
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+
+from agolkit import errors
+from agolkit.errors import AgolkitError, Stopped, UsageError
+from agolkit.model import RUN_MIME
+from agolkit.options import BackupOptions, nearest
+from agolkit.progress import cancel_on_interrupt
+
+SECRET = re.compile(r"passw|token|secret|credential|api_?key", re.IGNORECASE)
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at whether the user has asked to stop."""
+
+ASK_AGAIN = 60.0
+"""Seconds after which a kernel that has not ended is interrupted again: between two cells it ignores an interrupt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledRun:
+    """How a run of the backup notebook ended."""
+
+    summary: Mapping[str, Any]
+    """The notebook's `RunSummary` as JSON values."""
+    notebook: Path
+    """The executed notebook: inside the backup, where one was made."""
+
+    @property
+    def exit_code(self) -> int:
+        return int(self.summary["exit_code"])
+
+
+def shipped(name: str) -> Path:
+    """The folder `notebooks` or `scheduled` that came with agolkit: in the installed package or the source checkout."""
+    package = Path(__file__).parent
+    installed = package / "_shipped" / name
+    return installed if installed.is_dir() else package.parent / name
+
+
+def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse, before a kernel starts, what the notebook does not declare, wrong types and secrets.
+
+    Raises
+    ------
+    UsageError
+        The message names the parameter, and the nearest known one. Trying again does not help.
+    """
+    declared = list(papermill.inspect_notebook(str(notebook)))
+    for name in parameters:
+        if SECRET.search(name):
+            raise UsageError(
+                f"{name!r} looks like a secret, and parameters are saved in the executed notebook. "
+                "Set it in the environment instead (AGOLKIT_PASSWORD, AGOLKIT_PASSWORD_FILE, AGOLKIT_TOKEN, "
+                "AGOLKIT_CLIENT_SECRET) or keep it in a profile (AGOLKIT_PROFILE)."
+            )
+        if name not in declared:
+            raise UsageError(f"The notebook {notebook.name} has no parameter {name!r}." + nearest(name, declared))
+    for name in ("url", "profile", "store"):
+        if not isinstance(parameters.get(name, ""), str):
+            raise UsageError(f"{name} must be a text, not {parameters[name]!r}.")
+    if urlsplit(parameters.get("url", "")).password:
+        raise UsageError("The url holds a password, and parameters are saved in the executed notebook. Leave it out.")
+    if parameters.get("interactive", False) is not False:
+        raise UsageError("interactive must be false here: a scheduled run has nobody to show a form to.")
+    known = {each.name for each in fields(BackupOptions)}
+    BackupOptions.from_mapping({name: value for name, value in parameters.items() if name in known})
+
+
+def run(
+    parameters: Mapping[str, Any],
+    *,
+    notebook: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    say: Callable[[str], object] = print,
+) -> ScheduledRun:
+    """Execute the backup notebook without a form, and tell how the run ended.
+
+    The notebook's printed lines go to `say` while it runs. It signs in from `environment` (added to this process's
+    own). SIGINT and SIGTERM end the run in good order: it becomes a stopped backup that the next run takes up.
+
+    Raises
+    ------
+    AgolkitError
+        What ended the notebook, as the class it was raised as; an error that is not ours names the executed notebook.
+    """
+    notebook = notebook or shipped("notebooks") / "backup.ipynb"
+    check_parameters(notebook, parameters)
+    folder = Path(tempfile.mkdtemp(prefix="agolkit-"))
+    executed = folder / "backup.ipynb"
+    try:
+        finished = _execute(notebook, executed, {**parameters, "interactive": False}, environment or {}, say)
+        summary = _summary_in(finished)
+    except PapermillExecutionError as failure:
+        raise _our_error(failure, executed) from None
+    if not summary["backup"]:
+        return ScheduledRun(summary, executed)
+    kept = Path(summary["store"], "backups", summary["backup"], "backup.ipynb")
+    shutil.move(executed, kept)
+    folder.rmdir()
+    return ScheduledRun(summary, kept)
+
+
+def _execute(
+    notebook: Path,
+    executed: Path,
+    parameters: Mapping[str, Any],
+    environment: Mapping[str, str],
+    say: Callable[[str], object],
+) -> NotebookNode:
+    """The executed notebook. Papermill works in a thread, so that signals reach us and not its event loop."""
+    kernels: list[AsyncKernelManager] = []
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    cancel = cancel_on_interrupt(*before)
+    with ThreadPoolExecutor(1) as executor:
+        running: Future[NotebookNode] = executor.submit(
+            papermill.execute_notebook,
+            notebook,
+            executed,
+            parameters,
+            progress_bar=False,
+            stdout_file=_Lines(say),
+            kernel_manager_class=_kernel_class(environment, kernels),
+        )
+        try:
+            ask_at = 0.0
+            while not wait([running], LOOK_EVERY).done:
+                if cancel.is_set() and kernels and kernels[0].has_kernel and time.monotonic() >= ask_at:
+                    say("Stopping: no new item begins, the backup so far is kept …")
+                    asyncio.run(_send(kernels[0], signal.SIGINT))
+                    ask_at = time.monotonic() + ASK_AGAIN
+        except KeyboardInterrupt:
+            for kernel in kernels:
+                asyncio.run(_send(kernel, signal.SIGTERM))
+            raise
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+        if running.exception() and cancel.is_set():
+            raise Stopped("The run was stopped before a backup was begun.")
+        return running.result()
+
+
+def _kernel_class(environment: Mapping[str, str], started: list[AsyncKernelManager]) -> type[AsyncKernelManager]:
+    """Kernels of this very Python, whatever kernelspecs are installed; each puts itself into `started`."""
+    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
+    spec = KernelSpec(argv=command, display_name="agolkit", language="python", env=dict(environment))
+
+    class Kernel(AsyncKernelManager):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            started.append(self)
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return spec
+
+    return Kernel
+
+
+async def _send(kernel: AsyncKernelManager, what: signal.Signals) -> None:
+    await kernel.signal_kernel(what)
+
+
+class _Lines:
+    """A text file that hands each whole line to `say`."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+        self._rest = ""
+
+    def write(self, text: str) -> None:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._say(line)
+
+    def flush(self) -> None:
+        """Nothing waits but an unfinished line."""
+
+
+def _summary_in(executed: NotebookNode) -> Mapping[str, Any]:
+    for cell in reversed(executed.cells):
+        for output in cell.get("outputs", []):
+            if RUN_MIME in output.get("data", {}):
+                summary: Mapping[str, Any] = output["data"][RUN_MIME]
+                return summary
+    raise AgolkitError("The notebook ended without a run: its last cells must display what `agolkit.backup` returns.")
+
+
+def _our_error(failure: PapermillExecutionError, executed: Path) -> AgolkitError:
+    """The notebook's error as the class that it was raised as in there."""
+    known = getattr(errors, failure.ename, None)
+    if isinstance(known, type) and issubclass(known, AgolkitError):
+        shutil.rmtree(executed.parent)
+        ours: AgolkitError = known(failure.evalue)
+        return ours
+    return AgolkitError(
+        f"The notebook failed: {failure.ename}: {failure.evalue} (the executed notebook is {executed})."
+    )

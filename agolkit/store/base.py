@@ -1,0 +1,344 @@
+"""The contract of a store, and everything that is the same for every store.
+
+A kind of store implements the primitives; they are few, and an object store can do them. The format (names, formats,
+what is written when) is here, once.
+
+What must not happen: a key that holds half a file; a backup that names a blob which is not there, even after a power
+cut; a blob that changes; two runs writing at the same time.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from agolkit import layout
+from agolkit.errors import NoSuchBackup, StoreDamaged, StoreError
+from agolkit.model import Blob, to_stamp
+from agolkit.store.draft import Draft
+from agolkit.store.lease import Lease, utc_now
+from agolkit.store.readme import README
+from agolkit.store.spool import Spool, copy_hashed
+
+if TYPE_CHECKING:
+    import pandas
+
+FORMAT = (1, 0)
+"""Major and minor version of the format. A reader ignores fields it does not know; a newer major is read-only."""
+
+# What may lie in a folder that is still free to become a store.
+_NOT_FOREIGN = frozenset(
+    ["lock", "lock.next", "store.json.next", "readme.txt", "readme.txt.next", "incoming"]
+) | frozenset([".ds_store", "thumbs.db", "desktop.ini", "lost+found"])
+
+
+class Store(ABC):
+    """Where backups are kept. Made by `agolkit.open_store`; reading needs no lock, writing does (`lock`).
+
+    Errors of the storage itself are `StoreError` (final until somebody acts) or `StoreFull` (room must be made).
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        """The folder or the URL, for people."""
+        self.portal_id = ""
+        self.portal_name = ""
+        self._newer = ""
+        self._in_work: set[str] = set()
+        self._finished = threading.Condition()
+
+    def __repr__(self) -> str:
+        of = f" of {self.portal_name} ({self.portal_id})" if self.portal_id else ", not used yet"
+        return f"<{type(self).__name__} {self.location}{of}>"
+
+    # Primitives. Keys are relative paths with `/`. None of them leaves half a file under a key.
+
+    @abstractmethod
+    def open(self, key: str) -> IO[bytes]:
+        """A seekable stream over what is under `key`; `FileNotFoundError` where nothing is."""
+
+    @abstractmethod
+    def size(self, key: str) -> int | None:
+        """Bytes under `key`; `None` where nothing is."""
+
+    @abstractmethod
+    def names(self, prefix: str) -> list[str]:
+        """The names directly below `prefix` (without `/` at its end), files and folders, sorted."""
+
+    @abstractmethod
+    def keep(self, key: str, spool: Spool, *, read_only: bool = False) -> None:
+        """Put the content of `spool` under `key`, replacing what is there. Its name may be lost in a power cut until
+        `flush`; its content may not: the key has all of it or does not exist."""
+
+    @abstractmethod
+    def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        """Put `new` under `key`, durably, if `old` is what is there now (`None`: nothing). Whether it was done; of
+        several that try at the same time, one succeeds at most."""
+
+    @abstractmethod
+    def age(self, key: str) -> float | None:
+        """Seconds since `key` was written, both ends measured by the store's own clock; `None` where nothing is."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Return when everything kept so far survives a power cut."""
+
+    @abstractmethod
+    def tidy(self) -> None:
+        """Remove what a killed run left half done. Only for whoever holds the lease."""
+
+    # Links, where the storage has them
+
+    def can_link(self) -> bool:
+        """Whether a second name for a blob costs nothing here."""
+        return False
+
+    def link(self, sha256: str, key: str) -> None:
+        """Give a blob a second name. Only where `can_link`."""
+        raise StoreError(f"The store {self.location} cannot show {key} as a link to blob {sha256}.")
+
+    def is_linked(self, sha256: str, key: str) -> bool:  # noqa: ARG002
+        """Whether `key` is a second name of the blob, so that its content need not be looked at."""
+        return False
+
+    # Small content
+
+    def get(self, key: str) -> bytes:
+        """All of what is under `key`; `FileNotFoundError` where nothing is."""
+        with self.open(key) as stream:
+            return stream.read()
+
+    def find(self, key: str) -> bytes | None:
+        """All of what is under `key`, or `None`."""
+        try:
+            return self.get(key)
+        except FileNotFoundError:
+            return None
+
+    def put(self, key: str, content: bytes) -> None:
+        """Put `content` under `key`, replacing what is there; it survives a power cut once this returns."""
+        with Spool(in_memory=len(content)) as spool:
+            spool.write(content)
+            self.keep(key, spool)
+        self.flush()
+
+    # Whose store this is
+
+    def inspect(self, *, create: bool) -> None:
+        """Read `store.json`. Raises `NoSuchBackup` or `StoreError` where this is no store, nor free to become one."""
+        content = self.find("store.json")
+        if content is None:
+            foreign = [name for name in self.names("") if name.casefold() not in _NOT_FOREIGN]
+            if foreign:
+                raise StoreError(
+                    f"{self.location} is not a store and is not empty (it holds {foreign[0]!r}). "
+                    "Name an existing store, or a new or empty folder."
+                )
+            if not create:
+                raise NoSuchBackup(f"There is no store at {self.location}.")
+            return
+        try:
+            facts = json.loads(content)
+            major = int(str(facts["format"]).split(".")[0])
+            self.portal_id, self.portal_name = facts["portal_id"], facts["portal_name"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreDamaged(
+                f"{self.location}/store.json cannot be read; restore it from a copy of the store."
+            ) from error
+        if major > FORMAT[0]:
+            self._newer = facts["format"]
+
+    def bind(self, portal_id: str, portal_name: str) -> None:
+        """Make this the store of one organization, on first use; `StoreError` if it is another organization's."""
+        self._check_writable()
+        if not self.portal_id:
+            facts = {
+                "format": f"{FORMAT[0]}.{FORMAT[1]}",
+                "portal_id": portal_id,
+                "portal_name": portal_name,
+                "created": to_stamp(utc_now()),
+                "agolkit": _agolkit(),
+            }
+            self.swap("README.txt", None, README.encode())
+            self.swap("store.json", None, _to_json(facts))
+            self.inspect(create=True)
+        self.check_owner(portal_id, portal_name)
+
+    def check_owner(self, portal_id: str, portal_name: str) -> None:
+        """Raise `StoreError` where this is another organization's store; nothing is written."""
+        if self.portal_id and self.portal_id != portal_id:
+            raise StoreError(
+                f"The store {self.location} belongs to {self.portal_name} ({self.portal_id}), not to {portal_name} "
+                f"({portal_id}). Each organization needs a store of its own: name another folder."
+            )
+
+    def lock(self, run_id: str, who: str) -> Lease:
+        """The lease of this store for a `with` block; `StoreBusy` on entry where another run holds it."""
+        self._check_writable()
+        return Lease(self, run_id, who)
+
+    # Blobs
+
+    def add_blob(self, spool: Spool) -> tuple[Blob, bool]:
+        """Save what was spooled, once; the blob, and whether it is new to the store. Safe in threads.
+
+        A blob that is there with the right size is left as it is; one with a wrong size is damage, and is replaced by
+        the proven content.
+        """
+        self._check_writable()
+        blob = Blob(spool.sha256, spool.size)
+        with self._alone(blob.sha256):
+            if self.blob_size(blob.sha256) == blob.size:
+                return blob, False
+            try:
+                self.keep(blob_key(blob.sha256), spool, read_only=True)
+            except FileNotFoundError as error:
+                raise StoreError(
+                    f"A file vanished from {self.location} while it was saved; is it in other use?"
+                ) from error
+            return blob, True
+
+    def blob_size(self, sha256: str) -> int | None:
+        """Bytes of a blob; `None` where the store has no such blob."""
+        return self.size(blob_key(sha256))
+
+    def has_blob(self, sha256: str) -> bool:
+        """Whether the store has the blob."""
+        return self.blob_size(sha256) is not None
+
+    def open_blob(self, sha256: str) -> IO[bytes]:
+        """A stream over a blob; `StoreDamaged` where the store has no such blob."""
+        try:
+            return self.open(blob_key(sha256))
+        except FileNotFoundError as error:
+            raise StoreDamaged(f"Blob {sha256} is missing from the store {self.location}.") from error
+
+    def copied(self, sha256: str, scratch: Path | None = None) -> Spool:
+        """A blob's content in a spool, its hash checked; `StoreDamaged` where it is not what it was."""
+        spool = Spool(scratch)
+        try:
+            with self.open_blob(sha256) as stream:
+                found, size = copy_hashed(stream, spool)
+            if found != sha256:
+                raise StoreDamaged(f"Blob {sha256} is not what it was: its {size:,} bytes have the hash {found}.")
+        except OSError as error:
+            spool.close()
+            raise StoreDamaged(f"Blob {sha256} cannot be read: {error.strerror}. The disk may be failing.") from error
+        except BaseException:
+            spool.close()
+            raise
+        return spool
+
+    # Backups
+
+    def begin(
+        self, started: datetime, scope: str, *, label: str = "", tree: Literal["auto", "copy", "none"] = "auto"
+    ) -> Draft:
+        """Begin a backup under a name of its own. Hold the lease."""
+        self._check_writable()
+        name = layout.backup_name(started)
+        facts = {"started": to_stamp(started), "scope": scope, "label": label, "agolkit": _agolkit()}
+        number = 1
+        while not self.swap(f"backups/{name}/journal/000000.jsonl", None, json.dumps({"run": facts}).encode() + b"\n"):
+            number += 1
+            name = f"{layout.backup_name(started)}-{number}"
+        how = tree if tree != "auto" else "links" if self.can_link() else "none"
+        return Draft(self, name, facts, tree=how)
+
+    def backup_names(self) -> list[str]:
+        """The names of all backups, oldest first."""
+        return [name for name in self.names("backups") if layout.is_backup_name(name)]
+
+    def read(self, backup: str, name: str) -> bytes:
+        """One file of a backup; `NoSuchBackup` where it is not there."""
+        content = self.find(f"backups/{backup}/{name}")
+        if content is None:
+            raise NoSuchBackup(f"The backup {backup} in {self.location} has no {name}.")
+        return content
+
+    def summary(self, backup: str) -> dict[str, Any]:
+        """What is known of a backup as a whole: its `backup.json`; of a killed run, how it began."""
+        content = self.find(f"backups/{backup}/backup.json")
+        begun = None if content else self.find(f"backups/{backup}/journal/000000.jsonl")
+        try:
+            facts = (
+                json.loads(content) if content else {"state": "unfinished", **json.loads(begun or b"{}").get("run", {})}
+            )
+        except ValueError as error:
+            raise StoreDamaged(
+                f"The backup {backup} in {self.location} has a backup.json that cannot be read."
+            ) from error
+        return {"name": backup, **facts}
+
+    def backups(self) -> pandas.DataFrame:
+        """One row per backup, oldest first.
+
+        Columns: `name`, `state` (`complete`, `stopped`, `unfinished`: killed, or still running), `scope`, `label`,
+        `started` and `finished` (UTC), `items`, one number for each result, `saved_bytes` (what the backup holds),
+        `fetched_bytes` (what this run transferred), `new_bytes` (what the store did not hold before), `agolkit`.
+        Numbers of an unfinished backup are missing.
+        """
+        from agolkit.store.listing import list_backups
+
+        return list_backups(self)
+
+    def resolve(self, backup: str, *, scope: str | None = None) -> str:
+        """The full name of a backup: `latest` (the newest complete one, of `scope` where named), a name, or the
+        beginning of one. `NoSuchBackup` where none or more than one fits; trying again does not help."""
+        names = self.backup_names()
+        if backup == "latest":
+            for name in reversed(names):
+                facts = self.summary(name)
+                if facts["state"] == "complete" and scope in (None, facts.get("scope")):
+                    return name
+            of = f" of the scope {scope!r}" if scope is not None else ""
+            raise NoSuchBackup(f"The store {self.location} has no complete backup{of} yet.")
+        fitting = [backup] if backup in names else [name for name in names if backup and name.startswith(backup)]
+        if len(fitting) != 1:
+            which = f"more than one backup {backup}…: {', '.join(fitting)}" if fitting else f"no backup {backup!r}"
+            raise NoSuchBackup(f"The store {self.location} has {which}.")
+        return fitting[0]
+
+    def _check_writable(self) -> None:
+        if self._newer:
+            raise StoreError(
+                f"The store {self.location} has format {self._newer}, which is newer than this agolkit knows. "
+                "It can be read; to write to it, install a newer agolkit."
+            )
+
+    @contextmanager
+    def _alone(self, sha256: str) -> Iterator[None]:
+        """Let one thread at a time save content of this hash; other content is not held up."""
+        with self._finished:
+            self._finished.wait_for(lambda: sha256 not in self._in_work)
+            self._in_work.add(sha256)
+        try:
+            yield
+        finally:
+            with self._finished:
+                self._in_work.remove(sha256)
+                self._finished.notify_all()
+
+
+def blob_key(sha256: str) -> str:
+    """The key of a blob."""
+    return f"blobs/{sha256[:2]}/{sha256}"
+
+
+def _agolkit() -> str:
+    """The version that writes this."""
+    try:
+        return version("agolkit")
+    except PackageNotFoundError:  # run from a source tree that nobody has installed
+        return "unknown"
+
+
+def _to_json(facts: dict[str, Any]) -> bytes:
+    return json.dumps(facts, indent=1).encode() + b"\n"

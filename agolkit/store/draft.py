@@ -1,0 +1,82 @@
+"""A backup while it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agolkit.errors import StoreError
+from agolkit.model import Blob
+from agolkit.store.spool import Spool, copy_hashed
+
+if TYPE_CHECKING:
+    from agolkit.store.base import Store
+
+
+class Draft:
+    """The folder of one backup, open for writing. Begun by `Store.begin`; safe in threads.
+
+    `Draft(store, name)` opens a finished backup to put a file beside the others, such as the executed notebook.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        tree: Literal["links", "copy", "none"] = "none",
+    ) -> None:
+        self.store = store
+        self.name = name
+        self.facts = dict(facts or {})
+        """How it began: `started`, `scope`, `label`, `agolkit`."""
+        self.tree = tree
+        """What the tree is made of: `links`, `copy` or `none`."""
+        self.files: dict[str, Blob] = {}
+        """What was written beside the tree and the journal, by path; `backup.json` lists it."""
+
+    @property
+    def location(self) -> str:
+        """Where the backup stands, for people."""
+        return f"{self.store.location}/backups/{self.name}"
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file of the backup, whole and durably, replacing one of that name."""
+        with Spool(in_memory=len(content)) as spool:
+            spool.write(content)
+            self._keep(path, spool)
+
+    def put_file(self, path: str, source: Path) -> None:
+        """Copy a file from elsewhere into the backup, whole and durably."""
+        with Spool() as spool, source.open("rb") as stream:
+            copy_hashed(stream, spool)
+            self._keep(path, spool)
+
+    def link(self, tree_path: str, blob: Blob) -> None:
+        """Show a blob in the tree under `tree_path` (see `layout.tree_path`): as a link, as a copy, or not at all."""
+        key = f"backups/{self.name}/{tree_path}"
+        try:
+            if self.tree == "links":
+                self.store.link(blob.sha256, key)
+            elif self.tree == "copy":
+                with self.store.copied(blob.sha256) as spool:
+                    self.store.keep(key, spool, read_only=True)
+        except FileNotFoundError as error:
+            raise StoreError(f"Blob {blob.sha256} is not in the store {self.store.location}.") from error
+
+    def flush(self) -> None:
+        """Return when every blob and link made so far survives a power cut.
+
+        Saving a blob flushes its content, in the thread that saves it, but not the folder that holds its name: after a
+        power cut a blob is whole or is not there. That is enough until something refers to it, so the folders (256 at
+        most) are flushed once for many blobs: here, before a segment of the journal or the manifest is written.
+        """
+        self.store.flush()
+
+    def _keep(self, path: str, spool: Spool) -> None:
+        self.store.keep(f"backups/{self.name}/{path}", spool)
+        self.store.flush()
+        if not path.startswith("journal/"):
+            self.files[path] = Blob(spool.sha256, spool.size)

@@ -1,0 +1,326 @@
+"""A store in a folder of a disk or a network share."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeVar
+
+from agolkit import layout
+from agolkit.errors import CheckFailed, StoreError, StoreFull
+from agolkit.store.base import Store, blob_key
+from agolkit.store.spool import Spool, copy_hashed
+
+T = TypeVar("T")
+
+INCOMING = "incoming"
+"""Folder in the store for files that are not complete yet; whoever holds the lease may empty it."""
+LEFT_OVER_AFTER = 600.0
+PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
+"""Seconds between the tries of a rename: on Windows a virus scanner may hold a new file for a while."""
+_TOO_MANY_LINKS = 1142  # Windows' own number of EMLINK
+
+
+class LocalStore(Store):
+    """A store in the folder `root`, made when something is first written."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        make_link: Callable[[Path, Path], object] = os.link,
+    ) -> None:
+        super().__init__(str(root))
+        self.root = root
+        self._sleep = sleep
+        self._make_link = make_link
+        self._made: set[Path] = set()
+        self._unflushed: set[Path] = set()
+        self._noting = threading.Lock()
+        self._flushing = threading.Lock()
+        self._chains: dict[str, int] = {}
+        self._chaining = threading.Lock()
+
+    # The primitives
+
+    def open(self, key: str) -> IO[bytes]:
+        with self._trouble():
+            return self._path(key).open("rb")
+
+    def size(self, key: str) -> int | None:
+        with self._trouble():
+            try:
+                facts = self._path(key).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return facts.st_size if stat.S_ISREG(facts.st_mode) else None
+
+    def names(self, prefix: str) -> list[str]:
+        with self._trouble():
+            try:
+                return sorted(os.listdir(self._path(prefix.rstrip("/")) if prefix else self.root))
+            except FileNotFoundError:
+                return []
+
+    def keep(self, key: str, spool: Spool, *, read_only: bool = False) -> None:
+        target = self._path(key)
+        with self._trouble():
+            arrived = self._arrive(spool)
+            try:
+                self._make_folder(target.parent)
+                if read_only:
+                    if target.exists():
+                        self._discard(
+                            target
+                        )  # damaged, or it would not be replaced; Windows replaces nothing read-only
+                    with contextlib.suppress(PermissionError):  # FAT knows no such mode
+                        os.chmod(arrived, stat.S_IREAD)
+                self._rename(arrived, target)
+            except OSError:
+                self._discard(arrived)
+                raise
+            if spool.on_disk() == arrived:
+                spool.moved(target)
+
+    def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        # Whoever makes `<key>.next` may write the key; it becomes the key, or goes away, at once.
+        target = self._path(key)
+        claim = target.with_name(target.name + ".next")
+        with self._trouble():
+            self._make_folder(target.parent)
+            if (age := self._age(claim)) is not None and age > LEFT_OVER_AFTER:
+                self._discard(claim)
+            try:
+                _write_new(claim, b"")
+            except FileExistsError:
+                return False
+            try:
+                if self.find(key) != old:
+                    self._discard(claim)
+                    return False
+                claim.write_bytes(new)
+                _flush_file(claim)
+                self._rename(claim, target)
+            except (OSError, StoreError):
+                self._discard(claim)
+                raise
+            self.flush()
+            return True
+
+    def age(self, key: str) -> float | None:
+        with self._trouble():
+            return self._age(self._path(key))
+
+    def flush(self) -> None:
+        # One at a time: whoever returns from here relies on the folders that another thread is still flushing.
+        with self._flushing, self._trouble():
+            with self._noting:
+                folders, self._unflushed = self._unflushed, set()
+            for folder in folders:
+                _flush_folder(folder)
+
+    def tidy(self) -> None:
+        with self._trouble():
+            for name in self.names(INCOMING):
+                self._discard(self.root / INCOMING / name)
+            # A killed run may have left blobs whose names a power cut could still undo; this run may refer to them.
+            for name in self.names("blobs"):
+                self._note(self.root / "blobs" / name)
+
+    def can_link(self) -> bool:
+        with self._trouble():
+            probe = self._incoming()
+            _write_new(probe, b"")
+            twin = probe.with_name(probe.name + "-2")
+            try:
+                self._make_link(probe, twin)
+            except OSError:
+                return False
+            finally:
+                self._discard(probe)
+                self._discard(twin)
+        return True
+
+    def link(self, sha256: str, key: str) -> None:
+        # A file system limits the links to one file (NTFS 1,023, ext4 65,000). At the limit a copy beside the blob,
+        # `<sha256>.2` and so on, takes the links that follow.
+        target = self._path(key)
+        with self._trouble():
+            self._make_folder(target.parent)
+            while True:
+                number = self._chains.get(sha256, 1)
+                try:
+                    self._make_link(self._path(_chain_key(sha256, number)), target)
+                except FileExistsError as error:
+                    if self.is_linked(sha256, key):
+                        return
+                    raise StoreError(f"Two different files are to be saved as {key}.") from error
+                except OSError as error:
+                    if error.errno != errno.EMLINK and getattr(error, "winerror", None) != _TOO_MANY_LINKS:
+                        raise
+                    self._extend_chain(sha256, number)
+                else:
+                    self._note(target.parent)
+                    return
+
+    def is_linked(self, sha256: str, key: str) -> bool:
+        path, number = self._path(key), 1
+        while self.size(link := _chain_key(sha256, number)) is not None:
+            if path.exists() and path.samefile(self._path(link)):
+                return True
+            number += 1
+        return False
+
+    # How they work
+
+    def _path(self, key: str) -> Path:
+        if not layout.allowed(key):
+            raise StoreError(f"{key!r} is not a path inside a store.")
+        return self.root / key
+
+    def _arrive(self, spool: Spool) -> Path:
+        """The spool's content as a file of the store that is complete and flushed, but has no name of its own yet."""
+        arrived = self._incoming()
+        source = spool.on_disk()
+        if source is None:
+            _write_new(arrived, spool.read())
+            return arrived
+        try:
+            self._rename(source, arrived)
+            spool.moved(arrived)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with spool.open() as stream, open(arrived, "xb", opener=_private) as copy:
+                digest, _ = copy_hashed(stream, copy)
+            if digest != spool.sha256:
+                self._discard(arrived)
+                raise CheckFailed(f"{source} does not hold what was written to it; the disk may be failing.") from error
+        _flush_file(arrived)
+        return arrived
+
+    def _incoming(self) -> Path:
+        self._make_folder(self.root / INCOMING)
+        return self.root / INCOMING / uuid.uuid4().hex
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder in self._made:
+            return
+        if not folder.exists():
+            self._make_folder(folder.parent)
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            self._note(folder.parent)
+        self._made.add(folder)
+
+    def _note(self, folder: Path) -> None:
+        """Remember that a name in `folder` is new, and lost in a power cut until the folder is flushed."""
+        with self._noting:
+            self._unflushed.add(folder)
+
+    def _rename(self, source: Path, target: Path) -> None:
+        self._patiently(lambda: os.replace(source, target))
+        self._note(target.parent)
+
+    def _discard(self, path: Path) -> None:
+        def remove() -> None:
+            try:
+                path.unlink(missing_ok=True)
+            except PermissionError:
+                os.chmod(path, stat.S_IREAD | stat.S_IWRITE)  # Windows does not unlink what is read-only
+                path.unlink(missing_ok=True)
+
+        self._patiently(remove)
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        for seconds in PATIENCE:
+            try:
+                return action()
+            except PermissionError:
+                self._sleep(seconds)
+        return action()
+
+    def _extend_chain(self, sha256: str, number: int) -> None:
+        with self._chaining:
+            if self._chains.get(sha256, 1) > number:
+                return
+            key = _chain_key(sha256, number + 1)
+            if self.size(key) is None:
+                with self.copied(sha256, self.root / INCOMING) as spool:
+                    self.keep(key, spool, read_only=True)
+            self._chains[sha256] = number + 1
+
+    def _age(self, path: Path) -> float | None:
+        try:
+            written = path.stat().st_mtime
+        except FileNotFoundError:
+            return None
+        with tempfile.TemporaryFile(dir=self.root) as probe:
+            probe.write(b"?")
+            probe.flush()
+            os.fsync(probe.fileno())
+            return os.fstat(probe.fileno()).st_mtime - written
+
+    @contextmanager
+    def _trouble(self) -> Iterator[None]:
+        """Say what the operating system's error means for the store; a file that is not there stays what it is."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreFull(
+                    f"The disk of the store {self.root} is full. What is saved stays readable; make room and run again."
+                ) from error
+            where = error.filename or self.root
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                advice = f"{where} may not be read or written by this account. Grant it that, or name another folder."
+            elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+                advice = f"{where} is a file, and not a folder. Name another folder."
+            else:
+                advice = f"{where}: {error.strerror}."
+            raise StoreError(f"The store {self.root} cannot be used: {advice}") from error
+
+
+def _chain_key(sha256: str, number: int) -> str:
+    return blob_key(sha256) if number == 1 else f"{blob_key(sha256)}.{number}"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    with open(path, "xb", opener=_private) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_file(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows has no call for it; NTFS keeps names in its own journal
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems flush files only
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,54 @@
+"""A practice portal in a process of its own, so that it does not share an interpreter with what is measured."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import pytest
+
+from agolkit.sandbox import Sandbox, Settings
+from agolkit.sandbox.organization import Organization
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the practice portal is, and how to sign in."""
+
+    url: str
+    ca_bundle: str
+    username: str
+    password: str
+
+
+def _serve(
+    make: Callable[..., Organization], sizes: dict[str, Any], settings: dict[str, Any], pipe: Connection
+) -> None:
+    with Sandbox(make(**sizes), Settings(**settings)) as sandbox:
+        pipe.send(Served(sandbox.url, str(sandbox.ca_bundle), sandbox.username, sandbox.password))
+        pipe.recv()
+
+
+@contextmanager
+def _served(make: Callable[..., Organization], sizes: dict[str, Any], settings: dict[str, Any]) -> Iterator[Served]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(make, sizes, settings, theirs))
+    process.start()
+    try:
+        yield ours.recv()
+        ours.send("stop")
+    finally:
+        process.join(20)
+        process.kill()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    """Start a practice portal: `serve(city.generated, {"items": 1000}, latency=0.05)`."""
+    with ExitStack() as stack:
+        yield lambda make, sizes, **settings: stack.enter_context(_served(make, sizes, settings))

@@ -1,0 +1,324 @@
+"""What a backup says of itself: journal, manifest, AllItems.csv, SHA256SUMS, backup.json."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pandas
+import pytest
+import referencing
+from hypothesis import given
+from hypothesis import strategies as st
+from saved import LEFT_OUT, MAP, SERVICE, begin_sample, sample_outcomes, save_sample
+
+from agolkit.errors import NoSuchBackup, StoreDamaged
+from agolkit.manifest import (
+    COLUMNS,
+    Journal,
+    all_items_csv,
+    load_items,
+    outcome_from_json,
+    outcome_to_json,
+    read_announcements,
+    read_outcomes,
+    sum_line,
+    write_manifest,
+)
+from agolkit.model import Blob, Item, Outcome, Part, Reach, Result
+from agolkit.store import LocalStore
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+times = st.datetimes(min_value=datetime(1971, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+texts = st.text(st.characters(exclude_categories=()), max_size=20)
+items = st.builds(
+    Item,
+    id=texts,
+    title=texts,
+    type=texts,
+    owner=texts,
+    tags=st.lists(texts, max_size=3).map(tuple),
+    created=st.none() | times,
+    size=st.none() | st.integers(0),
+)
+parts = st.builds(
+    Part, name=texts, path=texts, blob=st.builds(Blob, texts, st.integers(0)), reach=st.sampled_from(Reach), proof=texts
+)
+outcomes = st.builds(
+    Outcome, item=items, result=st.sampled_from(Result), observed=times, parts=st.lists(parts, max_size=2).map(tuple)
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "store")
+
+
+def described(schema: dict[str, Any], value: object, resolve: referencing.Registry[Any]) -> None:
+    """Value fits its schema, and the schema names every field of it."""
+    jsonschema.Draft202012Validator(schema, registry=resolve).validate(value)
+    if isinstance(value, dict) and "properties" in schema:
+        assert not set(value) - set(schema["properties"]), "a field that docs/schemas does not describe"
+        for name, inner in schema["properties"].items():
+            if name in value:
+                described(inner, value[name], resolve)
+    if isinstance(value, list) and "items" in schema:
+        for each in value:
+            described(schema["items"], each, resolve)
+
+
+def test_every_file_fits_its_published_schema(store: LocalStore) -> None:
+    """Whatever is written is described in docs/schemas, field by field."""
+    schemas = {path.name: json.loads(path.read_text("utf-8")) for path in SCHEMAS.glob("*.json")}
+    resolve: referencing.Registry[Any] = referencing.Registry().with_resources(
+        (name, referencing.Resource.from_contents(schema)) for name, schema in schemas.items()
+    )
+    store.bind("0123456789abcdef", "Smallville")
+    with store.lock("run-1", "ann"):
+        described(schemas["lock.json"], json.loads(store.get("lock")), resolve)
+        name, _ = save_sample(store)
+    described(schemas["lock.json"], json.loads(store.get("lock")), resolve)
+    described(schemas["store.json"], json.loads(store.get("store.json")), resolve)
+    described(schemas["backup.json"], json.loads(store.read(name, "backup.json")), resolve)
+    lines = gzip.decompress(store.read(name, "manifest.jsonl.gz")).splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        described(schemas["manifest-line.json"], json.loads(line), resolve)
+    assert store.names(f"backups/{name}/journal") == ["000000.jsonl", "000001.jsonl", "000002.jsonl"]
+    for segment in store.names(f"backups/{name}/journal"):
+        for line in store.read(name, f"journal/{segment}").splitlines():
+            described(schemas["journal-line.json"], json.loads(line), resolve)
+
+
+def test_the_schemas_are_schemas() -> None:
+    """Each published schema is itself valid and says what it describes."""
+    for path in SCHEMAS.glob("*.json"):
+        schema = json.loads(path.read_text("utf-8"))
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema["$id"] == path.name
+        assert schema["title"]
+
+
+@given(outcome=outcomes)
+def test_an_outcome_is_read_back_exactly(outcome: Outcome) -> None:
+    """A line of the manifest loses nothing, whatever the texts are, and ignores what it does not know."""
+    line = json.loads(json.dumps(outcome_to_json(outcome)))
+    assert outcome_from_json(line | {"new": 1}) == outcome
+
+
+def test_a_finished_backup_is_read_from_its_manifest(store: LocalStore) -> None:
+    """Every item once, with every part; and the manifest is the one whose hash backup.json gives."""
+    name, saved = save_sample(store)
+    found = read_outcomes(store, "latest")
+    assert sorted(found, key=lambda outcome: outcome.item.id) == sorted(saved, key=lambda outcome: outcome.item.id)
+    facts = json.loads(store.read(name, "backup.json"))
+    manifest = store.read(name, "manifest.jsonl.gz")
+    assert facts["files"]["manifest.jsonl.gz"]["sha256"] == hashlib.sha256(manifest).hexdigest()
+    assert set(facts["files"]) == {"AllItems.csv", "SHA256SUMS", "manifest.jsonl.gz", "organization.json"}
+
+
+def test_the_same_outcomes_make_the_same_bytes(store: LocalStore) -> None:
+    """Neither the order in which items were finished nor the time of writing shows."""
+    first, saved = begin_sample(store)
+    second, _ = begin_sample(store)
+    write_manifest(first, saved)
+    write_manifest(second, saved[::-1])
+    assert first.files == second.files
+
+
+def test_another_manifest_is_noticed(store: LocalStore) -> None:
+    """A manifest that is missing or was exchanged is damage, not another backup's items."""
+    name, _ = save_sample(store)
+    path = store.root / "backups" / name / "manifest.jsonl.gz"
+    path.write_bytes(gzip.compress(b""))
+    with pytest.raises(StoreDamaged, match="not the one"):
+        read_outcomes(store, name)
+    path.unlink()
+    with pytest.raises(StoreDamaged, match="no manifest"):
+        read_outcomes(store, name)
+    with pytest.raises(NoSuchBackup):
+        read_outcomes(store, "2020")
+
+
+# The journal
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def segments(store: LocalStore, backup: str) -> Iterator[int]:
+    """Lines of each segment that a run wrote."""
+    for name in store.names(f"backups/{backup}/journal")[1:]:
+        yield len(store.read(backup, f"journal/{name}").splitlines())
+
+
+def test_a_journal_is_written_every_100_items_or_10_seconds(store: LocalStore) -> None:
+    """What has waited for either is on the disk; the rest follows when the journal is closed."""
+    store.bind("0123456789abcdef", "Smallville")
+    draft, clock = store.begin(NOON, "default"), Clock()
+    journal = Journal(draft, clock=clock)
+    for number in range(250):
+        journal.add(Outcome(replace(MAP, id=f"{number:032x}"), Result.FAILED, NOON))
+    assert list(segments(store, draft.name)) == [100, 100]
+    clock.now = 9.9
+    journal.tick()
+    assert len(read_outcomes(store, draft.name)) == 200
+    clock.now = 10
+    journal.tick()
+    assert len(read_outcomes(store, draft.name)) == 250
+    journal.add(Outcome(SERVICE, Result.FAILED, NOON))
+    journal.close()
+    assert list(segments(store, draft.name)) == [100, 100, 50, 1]
+    assert len(read_outcomes(store, draft.name)) == 251
+
+
+def test_an_announcement_is_on_the_disk_before_anything_is_made(store: LocalStore) -> None:
+    """A killed run's export items can be found, and are no items of the backup."""
+    store.bind("0123456789abcdef", "Smallville")
+    draft = store.begin(NOON, "default")
+    Journal(draft).announce({"title": "agolkit run-1"})
+    assert read_announcements(store, draft.name) == [{"title": "agolkit run-1"}]
+    assert read_outcomes(store, draft.name) == []
+
+
+def test_a_killed_run_is_read_as_far_as_it_came(store: LocalStore) -> None:
+    """Without backup.json the journal counts; a torn last line is left out, and an item noted twice counts once."""
+    draft, saved = begin_sample(store)
+    assert read_outcomes(store, draft.name) == saved
+    again = json.dumps(outcome_to_json(replace(saved[0], result=Result.PARTIAL))).encode()
+    path = store.root / "backups" / draft.name / "journal" / "000003.jsonl"
+    path.write_bytes(again + b"\n" + again[:40])
+    found = read_outcomes(store, draft.name)
+    assert [outcome.result for outcome in found] == [Result.PARTIAL, Result.PARTIAL, Result.EXCLUDED]
+    path.write_bytes(again[:40] + b"\n" + again)
+    with pytest.raises(StoreDamaged, match=r"000003\.jsonl, line 1"):
+        read_outcomes(store, draft.name)
+
+
+# AllItems.csv
+
+
+def rows(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def test_all_items_is_for_spreadsheets(store: LocalStore) -> None:
+    """UTF-8 with BOM, the agreed columns, one row an item, lists readable, nothing that would be run."""
+    name, _ = save_sample(store)
+    content = store.read(name, "AllItems.csv")
+    assert content.startswith(b"\xef\xbb\xbfitem_id,title,")
+    table = {row["item_id"]: row for row in rows(content)}
+    assert len(rows(content)) == len(table) == 3
+    assert list(table[MAP.id]) == list(COLUMNS)
+    assert COLUMNS[-1] == "result"
+    row = table[MAP.id]
+    assert row["title"] == "'" + MAP.title
+    assert row["tags"] == "blue; green; no"
+    assert row["created"] == "2020-01-02T03:04:05.678000Z"
+    assert row["size_bytes"] == "25"
+    assert row["files"] == "7"
+    assert row["groups"] == "Field crew"
+    assert (store.root / "backups" / name / row["path"] / "item.json").is_file()
+    assert table[SERVICE.id]["message"] == "'-1 row"
+    assert table[SERVICE.id]["size_bytes"] == ""
+    assert table[LEFT_OUT.id]["title"] == r"half \ud800 a pair"
+    assert table[LEFT_OUT.id]["path"] == ""
+
+
+def test_the_columns_are_those_of_the_format_page() -> None:
+    """docs/format.md names every column, in order."""
+    page = (SCHEMAS.parent / "format.md").read_text("utf-8")
+    section = page.split("## AllItems.csv")[1].split("\n\n")[2]
+    named = [word for word in section.split("`")[1::2] if word in COLUMNS]
+    assert tuple(named) == COLUMNS
+
+
+@given(
+    text=st.one_of(
+        texts, st.builds("{}{}".format, st.sampled_from(["=", "+", "-", "@", "\t", "\r", " =", "＝"]), texts)
+    )
+)
+def test_no_cell_is_a_formula(text: str) -> None:
+    """However a text begins, a spreadsheet shows it and does not run it; the rows stay one for each item."""
+    content = all_items_csv([Outcome(replace(MAP, title=text, tags=(text,)), Result.FAILED, NOON, message=text)])
+    (row,) = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    for column in ("title", "tags", "message"):
+        assert not row[column].lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"))
+
+
+def test_load_items_gives_exact_values(store: LocalStore) -> None:
+    """As a DataFrame, texts are the portal's own, times are UTC, whole numbers may be missing, lists are lists."""
+    save_sample(store)
+    table = load_items(store, "latest")
+    assert tuple(table.columns) == COLUMNS
+    row = table.set_index("item_id").loc[MAP.id]
+    assert row["title"] == MAP.title
+    assert row["tags"] == ["blue; green", "no"]
+    assert row["groups"] == ["Field crew"]
+    assert row["created"] == pandas.Timestamp("2020-01-02T03:04:05.678Z")
+    assert str(table["observed"].dtype) == "datetime64[us, UTC]"
+    assert str(table["size_bytes"].dtype) == str(table["files"].dtype) == "Int64"
+    assert set(table["title"]) > {SERVICE.title, r"half \ud800 a pair"}
+    service = table.set_index("item_id").loc[SERVICE.id]
+    assert service["size_bytes"] is pandas.NA
+    assert service["created"] is pandas.NaT
+    assert service["left_out"] == []
+    assert table["seconds"].dtype == float
+    empty = load_items(store, store.begin(NOON, "default").name)
+    assert empty.dtypes.tolist() == table.dtypes.tolist()
+
+
+# SHA256SUMS
+
+
+@pytest.mark.skipif(not shutil.which("sha256sum"), reason="needs sha256sum")
+@pytest.mark.parametrize("tree", ["auto", "copy"])
+def test_sha256sum_checks_the_tree(store: LocalStore, tree: str) -> None:
+    """The system's own tool confirms every file of the tree, and finds a changed one."""
+    name, saved = save_sample(store, tree=tree)
+    folder = store.root / "backups" / name
+    check = ["sha256sum", "--strict", "-c", "SHA256SUMS"]
+    done = subprocess.run(check, cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.count(": OK") == sum(len(outcome.parts) for outcome in saved)
+    (changed,) = folder.glob("Web Map/*/data.json")
+    changed.unlink()
+    changed.write_bytes(b"changed")
+    assert subprocess.run(check, cwd=folder, capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.skipif(not shutil.which("sha256sum"), reason="needs sha256sum")
+def test_odd_names_are_escaped_as_sha256sum_does(tmp_path: Path) -> None:
+    """A backslash or a line end in a path is written as the tool itself writes it."""
+    digest = hashlib.sha256(b"x").hexdigest()
+    for name in ("plain name", "back\\slash", "line\nend", "a\\nb"):
+        (tmp_path / name).write_bytes(b"x")
+        ours = sum_line(digest, name)
+        theirs = subprocess.run(["sha256sum", name], cwd=tmp_path, capture_output=True, check=True).stdout.decode()
+        assert ours == theirs
+
+
+def test_sums_name_the_blob_of_each_file(store: LocalStore) -> None:
+    """Without a tree too, each line leads from a path to a blob."""
+    name, _ = save_sample(store, tree="none")
+    lines = store.read(name, "SHA256SUMS").decode().splitlines()
+    assert len(lines) == sum(len(outcome.parts) for outcome in sample_outcomes(store))
+    assert all(store.has_blob(line.split("  ")[0]) for line in lines)
+    assert lines == sorted(lines, key=lambda line: line.split("  ", 1)[1])

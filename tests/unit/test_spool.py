@@ -1,0 +1,76 @@
+"""Where a transfer waits until it is complete: counted, hashed, private, and gone afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from agolkit.errors import StoreError, StoreFull
+from agolkit.store import Spool
+from agolkit.store.spool import IN_MEMORY, RESERVE
+
+
+@pytest.mark.parametrize("chunks", [[], [b""], [b"abc"], [b"x" * 700_000] * 5])
+def test_a_spool_counts_and_hashes_what_is_written(tmp_path: Path, chunks: list[bytes]) -> None:
+    """Size, hash and content are those of all chunks together, in memory or not."""
+    content = b"".join(chunks)
+    with Spool(tmp_path) as spool:
+        for chunk in chunks:
+            spool.write(chunk)
+        assert spool.size == len(content)
+        assert spool.sha256 == hashlib.sha256(content).hexdigest()
+        assert spool.read() == content
+        assert spool.path().read_bytes() == content
+        with spool.open() as stream:
+            assert stream.read() == content
+
+
+def test_small_content_never_touches_the_disk(tmp_path: Path) -> None:
+    """Up to 1 MiB stays in memory; one byte more goes to a file that only the owner can read and that goes away."""
+    with Spool(tmp_path / "scratch") as spool:
+        spool.write(b"x" * IN_MEMORY)
+        assert spool.on_disk() is None
+        assert not (tmp_path / "scratch").exists()
+    with Spool(tmp_path / "scratch") as spool:
+        spool.write(b"x" * (IN_MEMORY + 1))
+        path = spool.on_disk()
+        assert path is not None
+        assert path.parent == tmp_path / "scratch"
+        if os.name != "nt":
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_transfer_that_starts_again_leaves_nothing_of_the_first_try(tmp_path: Path) -> None:
+    """After `restart` only what follows counts."""
+    with Spool(tmp_path, in_memory=10) as spool:
+        spool.write(b"half of the first try")
+        spool.restart()
+        assert list(tmp_path.iterdir()) == []
+        spool.write(b"second")
+        assert (spool.size, spool.read()) == (6, b"second")
+        assert spool.sha256 == hashlib.sha256(b"second").hexdigest()
+
+
+def test_a_nearly_full_scratch_disk_is_noticed_before_it_is_full(tmp_path: Path) -> None:
+    """Free space is looked at again while a file grows."""
+    free = [RESERVE * 4]
+    with Spool(tmp_path, in_memory=10, free=lambda folder: free[0]) as spool:  # noqa: ARG005
+        spool.write(b"x" * 20)
+        free[0] = RESERVE
+        with pytest.raises(StoreFull, match="scratch"):
+            for _ in range(40):
+                spool.write(b"x" * (1 << 20))
+        assert spool.size < 20 << 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unusable_scratch_folder_is_named(tmp_path: Path) -> None:
+    """A scratch folder that cannot be made is an error that says which option to change."""
+    (tmp_path / "file").write_bytes(b"")
+    with Spool(tmp_path / "file" / "scratch", in_memory=1) as spool, pytest.raises(StoreError, match="option scratch"):
+        spool.write(b"xy")
