@@ -25,7 +25,7 @@ from agolkit.kinds.registry import FEATURE_SERVICE, kind_of, plain, save_item
 from agolkit.kinds.saving import RunContext
 from agolkit.layout import tree_path
 from agolkit.manifest import Journal, close_backup, write_manifest
-from agolkit.model import Inventory, Item, Outcome, Result, RunSummary
+from agolkit.model import Inventory, Item, Outcome, Result, RunSummary, shown
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
 from agolkit.progress import Event, Progress
@@ -89,7 +89,7 @@ def backup(
         outcomes: list[Outcome] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
-            for outcome in _outcomes(inventory, context, cancel):
+            for outcome in _outcomes(inventory, context, cancel, journal):
                 for part in outcome.parts:
                     draft.link(tree_path(outcome.item, part), part.blob)
                 journal.add(outcome)
@@ -132,10 +132,10 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
     rows: list[dict[str, Any]] = [
         {
             "item_id": item.id,
-            "title": item.title,
+            "title": shown(item.title),
             "type": item.type,
             "owner": item.owner,
-            "folder": item.folder,
+            "folder": shown(item.folder),
             "action": action,
             "reason": reason,
             "size_bytes": item.size,
@@ -179,7 +179,9 @@ class News:
                 log.warning("The progress callback failed.", exc_info=True)
 
 
-def _outcomes(inventory: Inventory, context: RunContext, cancel: threading.Event) -> Iterator[Outcome]:
+def _outcomes(
+    inventory: Inventory, context: RunContext, cancel: threading.Event, journal: Journal
+) -> Iterator[Outcome]:
     """An outcome for each item of the inventory, as it is known."""
     for item, reason in inventory.excluded:
         yield Outcome(item, Result.EXCLUDED, datetime.now(UTC), message=reason)
@@ -194,6 +196,7 @@ def _outcomes(inventory: Inventory, context: RunContext, cancel: threading.Event
             limit=options.workers,
             idle_timeout=options.item_timeout,
             cancel=cancel,
+            meanwhile=journal.tick,
         ):
             yield _outcome_of(finished)
     finally:

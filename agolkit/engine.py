@@ -45,6 +45,7 @@ def run_jobs(
     limit: int,
     idle_timeout: float,
     cancel: threading.Event,
+    meanwhile: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Finished[J, V]]:
     """Yield each job with its outcome as it finishes, every job exactly once.
@@ -52,7 +53,7 @@ def run_jobs(
     At most `limit` jobs are in work at once; the executor may be wider, so that a hung job does not hold up the next.
     A job without a `beat` for `idle_timeout` seconds is given up. (Beats are not heard from other processes: there the
     time counts from the job's beginning.) Once `cancel` is set, no new job begins, those in work get five seconds, and
-    the rest are yielded as `Stopped`.
+    the rest are yielded as `Stopped`. `meanwhile` is called a few times a second, for what must not wait for a job.
     """
     waiting = deque(jobs)
     in_work: dict[Future[V], tuple[J, Pulse]] = {}
@@ -66,6 +67,7 @@ def run_jobs(
             job = waiting.popleft()
             pulse = Pulse(cancel, clock)
             in_work[executor.submit(_work, work, job, pulse)] = job, pulse
+        meanwhile()
         done, _ = wait(in_work, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
         for future in done:
             job, _ = in_work.pop(future)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agolkit.errors import CheckFailed, NotFound, UsageError
-from agolkit.model import Inventory, Item
+from agolkit.model import Inventory, Item, shown
 from agolkit.options import BackupOptions, nearest
 from agolkit.portal.client import SEARCH_WINDOW, Portal
 from agolkit.progress import Event, Progress
@@ -89,10 +89,10 @@ def list_items(portal: Portal, options: BackupOptions | None = None) -> pandas.D
     table = pd.DataFrame(
         {
             "item_id": [item.id for item in items],
-            "title": [item.title for item in items],
+            "title": [shown(item.title) for item in items],
             "type": [item.type for item in items],
             "owner": [item.owner for item in items],
-            "folder": [item.folder for item in items],
+            "folder": [shown(item.folder) for item in items],
             "access": [item.access for item in items],
             "tags": pd.Series([list(item.tags) for item in items], dtype=object),
             "created": pd.Series([item.created for item in items], dtype="datetime64[ms, UTC]"),

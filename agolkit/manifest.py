@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from agolkit.errors import StoreDamaged
 from agolkit.layout import item_folder, tree_path
-from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, to_stamp
+from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, shown, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.store.base import FORMAT, Store
 from agolkit.store.draft import Draft
@@ -193,7 +193,7 @@ def load_items(store: Store, backup: str = "latest") -> pandas.DataFrame:
     for column in COLUMNS:
         values = [row[column] for row in rows]
         if column not in dtypes:
-            values = [_characters(text) for text in values]
+            values = [shown(text) for text in values]
         columns[column] = pandas.Series(values, dtype=dtypes.get(column, str))
     return pandas.DataFrame(columns)
 
@@ -206,7 +206,7 @@ def all_items_csv(outcomes: Iterable[Outcome]) -> bytes:
     for outcome in outcomes:
         row = _row(outcome)
         writer.writerow([_cell(row[column]) for column in COLUMNS])
-    return _characters(text.getvalue()).encode("utf-8-sig")
+    return shown(text.getvalue()).encode("utf-8-sig")
 
 
 def sha256_sums(outcomes: Iterable[Outcome]) -> bytes:
@@ -333,11 +333,6 @@ def _row(outcome: Outcome) -> dict[str, Any]:
         "message": outcome.message,
         "result": str(outcome.result),
     }
-
-
-def _characters(text: str) -> str:
-    """`text`; half a surrogate pair, which is no character but can stand in a portal's JSON, as `\\ud800`."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _cell(value: Any) -> object:

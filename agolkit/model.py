@@ -85,6 +85,11 @@ def to_stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def shown(text: str) -> str:
+    """`text`; half a surrogate pair, which is no character but can stand in a portal's JSON, as `\\ud800`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One content item as the inventory saw it. `raw` is the portal's own JSON, untouched."""
@@ -206,7 +211,7 @@ class RunSummary:
         for outcome in self.failures:
             item = outcome.item
             lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
-        return "\n".join(lines)
+        return shown("\n".join(lines))
 
     __repr__ = __str__
 

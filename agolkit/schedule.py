@@ -31,6 +31,7 @@ from agolkit.errors import AgolkitError, Stopped, UsageError
 from agolkit.model import RUN_MIME
 from agolkit.options import BackupOptions, nearest
 from agolkit.progress import cancel_on_interrupt
+from agolkit.store import open_store
 
 SECRET = re.compile(r"passw|token|secret|credential|api_?key", re.IGNORECASE)
 
@@ -101,7 +102,7 @@ def run(
     """Execute the backup notebook without a form, and tell how the run ended.
 
     The notebook's printed lines go to `say` while it runs. It signs in from `environment` (added to this process's
-    own). SIGINT and SIGTERM end the run in good order: it becomes a stopped backup that the next run takes up.
+    own). SIGINT and SIGTERM end the run in good order: what it has saved becomes a stopped backup.
 
     Raises
     ------
@@ -119,10 +120,10 @@ def run(
         raise _our_error(failure, executed) from None
     if not summary["backup"]:
         return ScheduledRun(summary, executed)
-    kept = Path(summary["store"], "backups", summary["backup"], "backup.ipynb")
-    shutil.move(executed, kept)
-    folder.rmdir()
-    return ScheduledRun(summary, kept)
+    kept = f"backups/{summary['backup']}/backup.ipynb"
+    open_store(summary["store"]).put(kept, executed.read_bytes())
+    shutil.rmtree(folder)
+    return ScheduledRun(summary, Path(summary["store"], kept))
 
 
 def _execute(

@@ -17,6 +17,9 @@ from agolkit.manifest import SUMS, read_outcomes, sha256_sums
 from agolkit.model import Outcome, Part, Reach
 from agolkit.store.base import Store, blob_key
 
+SAID = 50
+"""Damages that the text of a report names; all are in `damages`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Damage:
@@ -69,7 +72,10 @@ class VerifyReport:
         if self.ok:
             return f"Backup {self.backup} ({self.state}) is unharmed: {seen}, {how}."
         lines = [f"Backup {self.backup} ({self.state}) is damaged in {len(self.damages):,} places, of {seen}:"]
-        return "\n".join(lines + [f"  {damage}" for damage in self.damages])
+        lines += [f"  {damage}" for damage in self.damages[:SAID]]
+        if len(self.damages) > SAID:
+            lines.append(f"  and {len(self.damages) - SAID:,} more.")
+        return "\n".join(lines)
 
     __repr__ = __str__
 
@@ -198,7 +204,7 @@ def _trouble_inside(path: str, stream: IO[bytes]) -> str:
                 bad = archive.testzip() if open_to_all else None
             return f"{bad} inside it is damaged" if bad else ""
         if extension(path) == ".json":
-            json.load(stream)
+            _parse(stream.read())
         elif path.endswith(".jsonl.gz"):
             with gzip.open(stream) as lines:
                 _parse_lines(lines)
@@ -206,11 +212,16 @@ def _trouble_inside(path: str, stream: IO[bytes]) -> str:
             _parse_lines(stream)
     except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, ValueError) as error:
         return f"it is not well-formed: {error}"
-    except NotImplementedError:
-        return ""  # a compression method that Python does not know
+    except (NotImplementedError, RecursionError):
+        return ""  # a compression method that Python does not know, or JSON that is nested deeper than it goes
     return ""
 
 
 def _parse_lines(lines: Iterable[bytes]) -> None:
     for line in lines:
-        json.loads(line)
+        _parse(line)
+
+
+def _parse(text: bytes) -> None:
+    # As text, because Python refuses to make numbers of more than 4,300 digits, which are well-formed JSON.
+    json.loads(text, parse_int=str)

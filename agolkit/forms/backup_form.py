@@ -31,7 +31,7 @@ MORE = {
     "Speed": ("workers", "exports", "attempts"),
     "Patience": ("connect_timeout", "idle_timeout", "export_timeout", "item_timeout"),
 }
-RESULT_COLUMNS = ["title", "type", "owner", "folder", "access", "saved_bytes", "how", "message", "result"]
+RESULT_COLUMNS = ["title", "type", "owner", "folder", "access", "saved_bytes", "message", "result"]
 
 
 class BackupForm(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types

@@ -33,10 +33,9 @@ class Board(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._narrator = Narrator(self.say)
         self._lines: deque[str] = deque(maxlen=LOG_LINES)
         self._done = self._total = 0
-        self.bar = widgets.IntProgress(min=0, max=1, layout=widgets.Layout(width="100%", height="14px"))
+        self.bar = widgets.IntProgress(min=0, max=1, layout=widgets.Layout(width="auto", height="14px"))
         self.state = widgets.HTML()
         self.last = widgets.HTML()
         self.status_log = widgets.HTML()
@@ -80,6 +79,7 @@ class Board(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             over.set()
             thread.join()
             self.draw()
+            self._progress.layout.display = "" if self._total else "none"
 
     def draw(self) -> None:
         """Bring the widgets up to date."""
@@ -108,7 +108,9 @@ class Board(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def finish(self, summary: RunSummary, frame: pandas.DataFrame) -> None:
         """Show a run's result."""
-        self.bar.bar_style = {0: "success", 130: "warning"}.get(summary.exit_code, "danger")
+        self.bar.bar_style = (
+            "danger" if summary.counts.get(Result.FAILED) else "warning" if summary.exit_code else "success"
+        )
         counts = "".join(look.badge(result, count) for result, count in summary.counts.items() if count)
         what = look.sentence(f"Backup {summary.backup} is {summary.state}" if summary.backup else "Dry run")
         self.show(f"<b>{what}</b> · {summary.seconds:,.0f} s<br>{counts}", frame, summary.failures)
@@ -116,6 +118,7 @@ class Board(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _begin(self, doing: str) -> None:
         with self._lock:
             self._doing, self._began = doing, self._clock()
+            self._narrator = Narrator(self.say)
             self._done = self._total = 0
             self._counts: Counter[Result] = Counter()
             self._recent: deque[Outcome] = deque(maxlen=LAST_ITEMS)

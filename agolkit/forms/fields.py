@@ -13,7 +13,7 @@ SHOWN = 60
 """Check boxes in a list; the rest is found by typing."""
 
 HINTS = {
-    "scope_name": "Names this choice of items; an interrupted backup is taken up by the next one of the same name.",
+    "scope_name": "Names this choice of items in the list of backups.",
     "folders": "Nothing ticked: all folders.",
     "owners": "Nothing ticked: all owners.",
     "groups": "Titles or ids, one a line. Empty: shared with any group or none.",
@@ -132,9 +132,9 @@ class Chooser(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
                     box.description = f"{name} ({self._counts[name]:,})" if name in self._counts else name
                     box.value = name in self.value
         self._drawing = False
-        said = (
-            f"{len(self.value):,} of {len(names):,} ticked" if self.value else f"all {len(names):,}" if names else "all"
-        )
+        said = f"all {len(names):,}" if names else "The list fills after the sign-in."
+        if self.value:
+            said = f"{len(self.value):,} of {len(names):,} ticked"
         if len(found) > len(self._shown):
             said += f" · {len(found) - len(self._shown):,} more: type to find them"
         self._said.value = f'<div class="agk-hint" role="status">{sentence(said)}</div>'

@@ -45,6 +45,8 @@ STYLE = """<style>
   margin-right: 8px; color: #fff; font-size: .88em; line-height: 1.55}
 .agk-verified {background: #1b7f4b} .agk-described {background: #44617b} .agk-partial {background: #a35f00}
 .agk-failed {background: #b3261e} .agk-excluded, .agk-stopped {background: #6b7178}
+.agk-table {overflow-x: auto; max-width: 100%}
+.agk-table td {overflow-wrap: break-word} .agk-table th input {width: 100%; min-width: 60px; box-sizing: border-box}
 .agk-plain {max-height: 420px; overflow: auto}
 </style>"""
 
@@ -81,4 +83,13 @@ def table(frame: pandas.DataFrame) -> widgets.DOMWidget:
         plain = widgets.HTML(frame.to_html(max_rows=PLAIN_ROWS, index=False))
         plain.add_class("agk-plain")
         return plain
-    return ITable(frame.reset_index(drop=True), maxBytes=0, showIndex=False, column_filters="header", scrollX=True)
+    sortable = ITable(
+        frame.reset_index(drop=True),
+        maxBytes=0,  # all rows: a list of what is protected must not be a sample
+        showIndex=False,
+        column_filters="header",
+        classes="display compact",
+        style="width:100%",
+    )
+    sortable.add_class("agk-table")
+    return sortable

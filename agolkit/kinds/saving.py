@@ -124,6 +124,5 @@ class Saving:
 def _plain(error: Exception) -> str:
     """What went wrong with a part, in the portal's words where it gave some: the address that failed says nothing."""
     if isinstance(error, PortalError) and error.words:
-        code = f" ({error.code})" if error.code else ""
-        return f"the portal says: {error.words}{code}"
+        return f"the portal says: {error.words}"
     return str(error)

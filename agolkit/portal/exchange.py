@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 import urllib3
-from requests import Response
+from requests import PreparedRequest, Response
 
 from agolkit.errors import Forbidden, NotAnAnswer, TokenRejected
 from agolkit.model import Sink
@@ -148,7 +148,9 @@ class Exchange:
         while True:
             beat()
             with connection_errors(what):
-                response = self._session.request(method, url, params=query, data=form, headers=headers, stream=stream)
+                response = self._session.request(
+                    method, url, params=query, data=form, headers=headers, stream=stream, auth=self._signature or _bare
+                )
             token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
             try:
                 result = read(response, what)
@@ -175,6 +177,11 @@ class Exchange:
         if self._signature is not None and not self.owns(address):
             raise Forbidden(f"{address.partition('?')[0]} is not on one of this portal's own servers; it is not asked.")
         return address
+
+
+def _bare(request: PreparedRequest) -> PreparedRequest:
+    """No signature: for the sign-in itself, which must not wait for the token that it is to bring."""
+    return request
 
 
 def _json_of(response: Response, what: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and not once a request, and that a redirect to another host goes out without the
 
 from __future__ import annotations
 
+import http.client
 import os
 import ssl
 import threading
@@ -24,9 +25,10 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
-from agolkit.errors import ConnectionTrouble, PortalError, Unreachable, UsageError
+from agolkit.errors import ConnectionTrouble, NotAnAnswer, PortalError, Unreachable, UsageError
 from agolkit.portal.tokens import TOKEN_HEADER
 
+_CUT_OFF = (urllib3.exceptions.IncompleteRead, http.client.IncompleteRead)
 _SILENCE = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
@@ -134,9 +136,10 @@ class PortalSession(requests.Session):
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, _: requests.Response) -> None:
         """On a redirect: drop what was for the host before, and sign anew where the next one is the portal's own."""
+        was_signed = TOKEN_HEADER in prepared_request.headers
         for name in (TOKEN_HEADER, "Authorization", "Referer"):
             prepared_request.headers.pop(name, None)
-        if self.auth is not None:
+        if was_signed and self.auth is not None:
             self.auth(prepared_request)
 
 
@@ -162,6 +165,8 @@ def connection_errors(what: str) -> Iterator[None]:
                 f"{what}: the server's certificate is not trusted ({_first_words(causes[-1])}). If the portal uses a "
                 "certificate of your own organization, give its CA file as ca_bundle (AGOLKIT_CA_BUNDLE)."
             ) from error
+        if any(isinstance(cause, _CUT_OFF) for cause in causes):
+            raise NotAnAnswer(f"{what}: the answer was cut off.") from error
         if any(isinstance(cause, _SILENCE) for cause in causes):
             raise ConnectionTrouble(f"{what}: no byte arrived within the time allowed.") from error
         raise ConnectionTrouble(f"{what}: the connection failed ({_first_words(causes[-1])}).") from error

@@ -89,8 +89,7 @@ def connect(
         No connection, or a certificate that is not trusted. Trying again later may help.
     """
     given = Credentials(url, username, password, token, client_id, client_secret, profile)
-    wanted = given if given.complete or profile or url in ("home", "pro") else given.or_from_environment(os.environ)
-    wanted = _resolve(wanted)
+    wanted = _resolve(given.or_from_environment(os.environ))
     trust = trusted_by_system(ca_bundle or os.environ.get("AGOLKIT_CA_BUNDLE"))
     session = PortalSession(Pool(trust, width=pool), connect_timeout=connect_timeout, idle_timeout=idle_timeout)
     rest_url = _find_rest_url(session, wanted.url or "", attempts=attempts, sleep=sleep)

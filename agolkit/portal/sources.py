@@ -39,7 +39,11 @@ class Credentials:
 
     def or_from_environment(self, environ: Mapping[str, str]) -> Credentials:
         """These credentials, with what they leave open taken from the `AGOLKIT_*` variables."""
+        if self.profile or self.url in ("home", "pro"):
+            return self  # these bring their own
         found = replace(self, url=self.url or environ.get("AGOLKIT_URL"))
+        if self.complete:
+            return found
         if self.username and self.username != environ.get("AGOLKIT_USERNAME", self.username):
             return found  # the password in the environment is somebody else's
         username = self.username or environ.get("AGOLKIT_USERNAME")
@@ -52,9 +56,7 @@ class Credentials:
         client_id = self.client_id or environ.get("AGOLKIT_CLIENT_ID")
         client_secret = self.client_secret or environ.get("AGOLKIT_CLIENT_SECRET")
         profile = None if client_id or client_secret else environ.get("AGOLKIT_PROFILE")
-        return replace(
-            found, username=username, client_id=client_id, client_secret=client_secret, profile=self.profile or profile
-        )
+        return replace(found, username=username, client_id=client_id, client_secret=client_secret, profile=profile)
 
 
 def from_profile(wanted: Credentials) -> Credentials:

@@ -46,7 +46,6 @@ async def own_item(call: Call) -> Mapping[str, Any]:
     return {
         "item": describe_item(call.state, item, call.user),
         "sharing": {"access": item.access, "groups": list(item.groups)},
-        "groups": describe_item_groups(call.org, item, call.user),
     }
 
 

@@ -197,12 +197,7 @@ class Store(ABC):
         with self._alone(blob.sha256):
             if self.blob_size(blob.sha256) == blob.size:
                 return blob, False
-            try:
-                self.keep(blob_key(blob.sha256), spool, read_only=True)
-            except FileNotFoundError as error:
-                raise StoreError(
-                    f"A file vanished from {self.location} while it was saved; is it in other use?"
-                ) from error
+            self.keep(blob_key(blob.sha256), spool, read_only=True)
             return blob, True
 
     def blob_size(self, sha256: str) -> int | None:

@@ -54,7 +54,7 @@ class LocalStore(Store):
     # The primitives
 
     def open(self, key: str) -> IO[bytes]:
-        with self._trouble():
+        with self._trouble(may_be_absent=True):
             return self._path(key).open("rb")
 
     def size(self, key: str) -> int | None:
@@ -75,8 +75,9 @@ class LocalStore(Store):
     def keep(self, key: str, spool: Spool, *, read_only: bool = False) -> None:
         target = self._path(key)
         with self._trouble():
-            arrived = self._arrive(spool)
+            arrived = self._incoming()
             try:
+                self._arrive(spool, arrived)
                 self._make_folder(target.parent)
                 if read_only:
                     if target.exists():
@@ -86,7 +87,7 @@ class LocalStore(Store):
                     with contextlib.suppress(PermissionError):  # FAT knows no such mode
                         os.chmod(arrived, stat.S_IREAD)
                 self._rename(arrived, target)
-            except OSError:
+            except (OSError, CheckFailed):
                 self._discard(arrived)
                 raise
             if spool.on_disk() == arrived:
@@ -155,7 +156,7 @@ class LocalStore(Store):
         # A file system limits the links to one file (NTFS 1,023, ext4 65,000). At the limit a copy beside the blob,
         # `<sha256>.2` and so on, takes the links that follow.
         target = self._path(key)
-        with self._trouble():
+        with self._trouble(may_be_absent=True):
             self._make_folder(target.parent)
             while True:
                 number = self._chains.get(sha256, 1)
@@ -188,13 +189,12 @@ class LocalStore(Store):
             raise StoreError(f"{key!r} is not a path inside a store.")
         return self.root / key
 
-    def _arrive(self, spool: Spool) -> Path:
-        """The spool's content as a file of the store that is complete and flushed, but has no name of its own yet."""
-        arrived = self._incoming()
+    def _arrive(self, spool: Spool, arrived: Path) -> None:
+        """Make the spool's content a file of the store, complete and flushed, that has no name of its own yet."""
         source = spool.on_disk()
         if source is None:
             _write_new(arrived, spool.read())
-            return arrived
+            return
         try:
             self._rename(source, arrived)
             spool.moved(arrived)
@@ -204,10 +204,8 @@ class LocalStore(Store):
             with spool.open() as stream, open(arrived, "xb", opener=_private) as copy:
                 digest, _ = copy_hashed(stream, copy)
             if digest != spool.sha256:
-                self._discard(arrived)
                 raise CheckFailed(f"{source} does not hold what was written to it; the disk may be failing.") from error
         _flush_file(arrived)
-        return arrived
 
     def _incoming(self) -> Path:
         self._make_folder(self.root / INCOMING)
@@ -272,13 +270,13 @@ class LocalStore(Store):
             return os.fstat(probe.fileno()).st_mtime - written
 
     @contextmanager
-    def _trouble(self) -> Iterator[None]:
-        """Say what the operating system's error means for the store; a file that is not there stays what it is."""
+    def _trouble(self, *, may_be_absent: bool = False) -> Iterator[None]:
+        """Say what the operating system's error means for the store."""
         try:
             yield
-        except FileNotFoundError:
-            raise
         except OSError as error:
+            if may_be_absent and isinstance(error, FileNotFoundError):
+                raise
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreFull(
                     f"The disk of the store {self.root} is full. What is saved stays readable; make room and run again."
@@ -288,6 +286,8 @@ class LocalStore(Store):
                 advice = f"{where} may not be read or written by this account. Grant it that, or name another folder."
             elif error.errno in (errno.ENOTDIR, errno.EEXIST):
                 advice = f"{where} is a file, and not a folder. Name another folder."
+            elif error.errno == errno.ENOENT:
+                advice = f"{where} has vanished. Is the disk still there, or does something else clear the folder?"
             else:
                 advice = f"{where}: {error.strerror}."
             raise StoreError(f"The store {self.root} cannot be used: {advice}") from error

@@ -12,7 +12,7 @@ from agolkit.sandbox import Sandbox
 
 
 class Caller:
-    """Signed in as `username`, or as nobody; `get` and `post` return the JSON of a path below `sharing/rest/`, or of a URL."""
+    """Signed in as `username`, or as nobody; asks for paths below `sharing/rest/`, or for whole URLs."""
 
     def __init__(self, sandbox: Sandbox, username: str | None = None) -> None:
         self.rest = f"{sandbox.url}/sharing/rest/"

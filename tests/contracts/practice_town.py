@@ -121,7 +121,9 @@ def _trees() -> Layer:
         7: [Attachment(3, "oak.jpg", "image/jpeg", Repeated(b"\xff\xd8 elm", 3_000_000), global_id(90_003))],
         3: [Attachment(4, "beech.bin", "application/octet-stream", Bytes(bytes(range(256))), global_id(90_004))],
     }
-    return Layer(0, "Trees", FIELDS, features, "esriGeometryPoint", attachments=attachments, has_z=True, max_record_count=1000)
+    return Layer(
+        0, "Trees", FIELDS, features, "esriGeometryPoint", attachments=attachments, has_z=True, max_record_count=1000
+    )
 
 
 def _lots() -> Layer:

@@ -18,7 +18,9 @@ from agolkit.sandbox import Sandbox
 Open = Callable[..., Sandbox]
 
 
-def start(caller: Caller, *, item: str = TREES, owner: str = "ann", form: str = "File Geodatabase", **more: str) -> dict[str, Any]:
+def start(
+    caller: Caller, *, item: str = TREES, owner: str = "ann", form: str = "File Geodatabase", **more: str
+) -> dict[str, Any]:
     return caller.post(f"content/users/{owner}/export", itemId=item, exportFormat=form, title="Trees copy", **more)
 
 

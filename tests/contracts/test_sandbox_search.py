@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from caller import Caller
@@ -14,9 +14,10 @@ from agolkit.sandbox.organization import Item, Organization
 Open = Callable[..., Sandbox]
 
 
-@pytest.fixture
-def caller(open_sandbox: Open) -> Caller:
-    return Caller(open_sandbox(town()), "chief")
+@pytest.fixture(scope="module")
+def caller() -> Iterator[Caller]:
+    with Sandbox(town()) as sandbox, Caller(sandbox, "chief") as signed_in:
+        yield signed_in
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,8 @@ def test_a_second_run_is_told_who_holds_the_store(opener: Opener, bound: Store) 
         next_lease.check()
 
 
-def test_of_many_runs_one_gets_the_store(opener: Opener, bound: Store) -> None:
+@pytest.mark.usefixtures("bound")
+def test_of_many_runs_one_gets_the_store(opener: Opener) -> None:
     """Eight runs that begin at the same moment: one works, seven are told to wait."""
     together = threading.Barrier(8)
     holding: list[int] = []
@@ -258,7 +259,7 @@ def test_a_stale_lease_is_taken_over_and_its_owner_notices(opener: Opener, bound
     """A run that slept too long loses the store, is told so when it checks, and does not release the other's lease."""
     with bound.lock("run-1", "ann") as sleeper, Lease(opener(), "run-2", "bob", stale_after=0) as taker:
         taker.check()
-        with pytest.raises(StoreBusy, match="lost its hold.*bob"):
+        with pytest.raises(StoreBusy, match=r"lost its hold.*bob"):
             sleeper.check()
         sleeper.renew()
         taker.check()

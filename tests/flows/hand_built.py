@@ -24,7 +24,9 @@ def small_organization(mode: str = "online") -> Organization:
         Folder("e" * 32, "Roads/2024", "bob"),
         Group("d" * 32, "Field crew", "boss", members=["ann"], access="private"),
         Item(FILE_ID, "boss", "Shapefile", "Parcels", name="parcels.zip", data=Bytes(ZIP), data_type="application/zip"),
-        Item(MAP_ID, "ann", "Web Map", "Water", folder="f" * 32, data=Bytes(b'{"operationalLayers": []}'), tags=["blue"]),
+        Item(
+            MAP_ID, "ann", "Web Map", "Water", folder="f" * 32, data=Bytes(b'{"operationalLayers": []}'), tags=["blue"]
+        ),
         Item(ODD_ID, "bob", "Web Map", "Odd", folder="e" * 32, data=Bytes(b'{"error": {"code": 1}, "version": "2"}')),
         Item(EMPTY_ID, "bob", "Web Map", "Empty", data=Bytes(b""), groups=["d" * 32]),
         Item(

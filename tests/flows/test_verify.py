@@ -153,7 +153,7 @@ def test_a_changed_tree_is_found_though_the_blobs_are_whole(store: LocalStore, t
 
 
 def test_archives_and_json_are_opened_again(store: LocalStore) -> None:
-    """What was well-formed when it was saved must be so; a payload of which only the length was proven may be anything."""
+    """What was proven well-formed must still be so; what was proven by its length alone may be anything."""
     good = zipped({"x.gdb/gdb": b"\0" * 100})
     bad = good.replace(b"\0" * 100, b"\1" * 100)
     save_sample(store)
@@ -162,6 +162,8 @@ def test_archives_and_json_are_opened_again(store: LocalStore) -> None:
         save_part(store, "data", "data.json", b"{"),
         save_part(store, "rows", "rows/0.jsonl", b"{}\n{"),
         save_part(store, "data", "good.zip", good),
+        save_part(store, "data", "number.json", b"[" + b"1" * 5000 + b"]"),
+        save_part(store, "data", "nested.json", b"[" * 50_000 + b"]" * 50_000),
         save_part(store, "data", "data.zip", b"PK no archive", reach=Reach.LENGTH),
         save_part(store, "resource", "resources/odd.json", b"no JSON"),
     ]

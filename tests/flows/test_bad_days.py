@@ -1,0 +1,268 @@
+"""Bad days of the portal, kind by kind: what is recovered, what is said, and that nothing wrong is called verified."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import agolkit as ak
+from agolkit.model import Outcome, Result
+from agolkit.sandbox import Fault, Sandbox, Settings, city
+from agolkit.sandbox.organization import Bytes, Item
+
+
+def zip_of(**files: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    org = city.generated(items=1, owners=1, folders=1, groups=1, services=1)
+    return Sandbox(org, Settings(redirect_data=False))
+
+
+def add_item(sandbox: Sandbox, item_type: str, content: bytes, **facts: object) -> Item:
+    item = Item("e" * 32, sandbox.org.admin, item_type, "A thing", data=Bytes(content), created=1_700_000_000_000)
+    for name, value in facts.items():
+        setattr(item, name, value)
+    sandbox.org.add(item)
+    return item
+
+
+def outcome_of(sandbox: Sandbox, item: Item, store: Path, **options: object) -> Outcome:
+    """Back up one item with all its waits cut short, and check that nothing is left behind."""
+    held = set(sandbox.org.items)
+    portal = ak.connect(
+        sandbox.url,
+        username=sandbox.username,
+        password=sandbox.password,
+        ca_bundle=str(sandbox.ca_bundle),
+        sleep=lambda _seconds: None,
+    )
+    outcomes: list[Outcome] = []
+    ak.backup(
+        portal,
+        ak.open_store(store),
+        ak.BackupOptions.from_mapping({"types": [item.type], "exclude_types": [], **options}),
+        progress=lambda event: outcomes.append(event.outcome) if event.outcome else None,
+    )
+    assert set(sandbox.org.items) == held
+    assert not sandbox.org.recycle_bin
+    return next(outcome for outcome in outcomes if outcome.item.id == item.id)
+
+
+SERVICE_FAULTS: dict[str, tuple[Fault, Result, str]] = {
+    "the answer to the export request is lost, the export is not": (
+        Fault(path="/export$", cut_after=0, times=1),
+        Result.VERIFIED,
+        "",
+    ),
+    "the export request is answered with 504 in HTTP 200": (
+        Fault(path="/export$", body={"error": {"code": 504, "message": "Timed out.", "details": []}}, times=1),
+        Result.VERIFIED,
+        "",
+    ),
+    "the export may not be made": (
+        Fault(path="/export$", body={"error": {"code": 403, "message": "Not yours.", "details": []}}),
+        Result.PARTIAL,
+        "Not yours",
+    ),
+    "the state of the job cannot be asked for a while": (
+        Fault(path="/status$", status=503, times=4),
+        Result.VERIFIED,
+        "",
+    ),
+    "the job says a word that nobody knows, then is done": (
+        Fault(path="/status$", body={"status": "pondering"}, times=3),
+        Result.VERIFIED,
+        "",
+    ),
+    "the job fails once": (
+        Fault(path="/status$", body={"status": "failed", "statusMessage": "No room."}, times=1),
+        Result.VERIFIED,
+        "",
+    ),
+    "the job always fails": (
+        Fault(path="/status$", body={"status": "failed", "statusMessage": "No room."}),
+        Result.PARTIAL,
+        "No room.",
+    ),
+    "the geodatabase is a zip of nothing": (
+        Fault(path=r"items/(?!e{32})[0-9a-f]{32}/data$", body=zip_of(), method="GET", skip=1),
+        Result.PARTIAL,
+        "geodatabase",
+    ),
+    "the geodatabase is no zip at all": (
+        Fault(path=r"/data$", body=b"\x00\x01\x02" * 999, method="GET", skip=1),
+        Result.PARTIAL,
+        "zip is damaged",
+    ),
+    "the count of rows lies": (
+        Fault(path="/query$", body={"count": 12_345}, skip=1),
+        Result.PARTIAL,
+        "12,345",
+    ),
+    "the service does not say what its layers are": (
+        Fault(path="/FeatureServer/layers$", body={"error": {"code": 500, "message": "Oh.", "details": []}}),
+        Result.PARTIAL,
+        "definition",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SERVICE_FAULTS)
+def test_a_feature_service_on_a_bad_day(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    """Either every row is proven in the end, or the item is partial with the server's words; no export item is left."""
+    fault, result, words = SERVICE_FAULTS[name]
+    with sandbox:
+        item = next(item for item in sandbox.org.items.values() if item.service)
+        strikes = sandbox.faults.add(replace(fault))
+        outcome = outcome_of(sandbox, item, tmp_path / "store")
+    assert strikes.struck
+    assert (outcome.result, outcome.message if result is Result.VERIFIED else "") == (result, "")
+    assert words in outcome.message
+    assert any(part.name == "geodatabase" for part in outcome.parts) == (result is Result.VERIFIED)
+
+
+def test_an_export_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    """After `export_timeout` the job is given up, the item is partial, and the unfinished export item is deleted."""
+    org = city.generated(items=1, owners=1, folders=1, groups=1, services=1)
+    with Sandbox(org, Settings(export_seconds=3600)) as sandbox:
+        item = next(item for item in org.items.values() if item.service)
+        outcome = outcome_of(sandbox, item, tmp_path / "store", export_timeout=0.6, attempts=1)
+    assert outcome.result is Result.PARTIAL
+    assert "not done after" in outcome.message
+    assert "processing" in outcome.message
+
+
+def test_a_row_that_is_not_exported_is_noticed(tmp_path: Path, sandbox: Sandbox) -> None:
+    """A geodatabase that lacks a row the service serves is not accepted, and the numbers are said."""
+    with sandbox:
+        item = next(item for item in sandbox.org.items.values() if item.service)
+        assert item.service
+        layer = sandbox.org.services[item.service].all()[0]
+        rows = len(layer.features)
+        fields = {"OBJECTID": 99_999, "GlobalID": "{00000000-0000-0000-0000-00000000BEEF}"}
+        served = [feature["attributes"] for feature in layer.features] + [fields]
+        pages = {"features": [{"attributes": row} for row in served]}
+        sandbox.faults.add(Fault(path=rf"/{layer.id}/query$", body=pages))
+        outcome = outcome_of(sandbox, item, tmp_path / "store")
+    assert outcome.result is Result.PARTIAL
+    assert "did not say how many rows" in outcome.message or f"{rows:,} of {rows + 1:,}" in outcome.message
+
+
+ZIP, PDF = zip_of(a=b"x" * 9999), b"%PDF-1.7 and so on"
+GONE = {"error": {"code": 498, "message": "Invalid token.", "details": []}}
+FILE_FAULTS: dict[str, tuple[str, bytes, Fault | None, Result, str]] = {
+    "cut off once": ("a.zip", ZIP, Fault(path="/data$", cut_after=50, times=1), Result.VERIFIED, ""),
+    "always cut off": ("a.zip", ZIP, Fault(path="/data$", cut_after=50), Result.PARTIAL, "data"),
+    "damaged zip": ("a.zip", ZIP.replace(b"xxxx", b"xxxy", 1), None, Result.PARTIAL, "damaged"),
+    "other bytes once": ("a.pdf", PDF, Fault(path="/data$", body=b"nonsense", times=1), Result.VERIFIED, ""),
+    "not of its type": ("a.pdf", b"no pdf, whatever its name says", None, Result.PARTIAL, "not a .pdf"),
+    "an HTML page": ("a.pdf", PDF, Fault(path="/data$", status=200, body="<html></html>"), Result.PARTIAL, "web page"),
+    "nothing": ("a.pdf", PDF, Fault(path="/data$", status=200, body=b""), Result.PARTIAL, "nothing"),
+    "shorter than stated": ("a.pdf", PDF, Fault(path="/data$", body=b"%PDF"), Result.PARTIAL, "4 bytes came"),
+    "the token is gone": ("a.pdf", PDF, Fault(path="/data$", body=GONE, times=1), Result.VERIFIED, ""),
+    "too many requests": (
+        *("a.pdf", PDF, Fault(path="/data$", status=429, headers={"Retry-After": "7"}, times=2), Result.VERIFIED, ""),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILE_FAULTS)
+def test_a_file_on_a_bad_day(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    """A file is verified when the portal's own bytes arrived, and only then."""
+    file_name, content, fault, result, words = FILE_FAULTS[name]
+    with sandbox:
+        item = add_item(sandbox, "Layer Package", content, data_type="application/octet-stream", name=file_name)
+        strikes = sandbox.faults.add(replace(fault)) if fault else None
+        outcome = outcome_of(sandbox, item, tmp_path / "store")
+    assert strikes is None or strikes.struck
+    assert outcome.result is result, outcome.message
+    assert words in outcome.message
+    saved = [part.blob.size for part in outcome.parts if part.name == "data"]
+    assert saved == ([len(content)] if result is Result.VERIFIED else [])
+
+
+PART_FAULTS = {
+    "thumbnail": Fault(path="/info/thumbnail", body=b"not a picture at all"),
+    "metadata": Fault(path="metadata.xml", body=b"<metadata><unclosed>"),
+    "resource a/b.png": Fault(path="resources/a/b.png", body=b"too short"),
+    "resources": Fault(path="/resources$", body={"error": {"code": 500, "message": "Oh no.", "details": []}}),
+    "relations": Fault(path="/relatedItems$", body={"error": {"code": 500, "message": "Oh no.", "details": []}}),
+    "data": Fault(path="/data$", body={"error": {"code": 400, "message": "Item is damaged.", "details": []}}),
+}
+
+
+@pytest.mark.parametrize("name", PART_FAULTS)
+def test_a_part_that_cannot_be_saved_makes_the_item_partial(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    """The message names the part; all the others are saved."""
+    with sandbox:
+        item = add_item(
+            sandbox,
+            "Web Map",
+            b'{"operationalLayers": []}',
+            thumbnail=("map.png", b"\x89PNG\r\n\x1a\n more"),
+            metadata=b"<metadata/>",
+            type_keywords=["Metadata"],
+            resources={"a/b.png": b"exactly these bytes", "c/b.png": b"and these"},
+        )
+        strikes = sandbox.faults.add(replace(PART_FAULTS[name]))
+        outcome = outcome_of(sandbox, item, tmp_path / "store")
+    assert strikes.struck
+    assert outcome.result is Result.PARTIAL
+    assert outcome.message.startswith(f"{name}: ")
+    saved = {part.exact_name or part.path for part in outcome.parts}
+    whole = {"item.json", "sharing.json", "data.json", "thumbnail.png", "metadata.xml"}
+    whole |= {"resources/a/b.png", "resources/c/b.png"}
+    lost = {
+        "thumbnail": {"thumbnail.png"},
+        "metadata": {"metadata.xml"},
+        "resource a/b.png": {"resources/a/b.png"},
+        "resources": {"resources/a/b.png", "resources/c/b.png"},
+        "relations": set(),
+        "data": {"data.json"},
+    }
+    assert saved == whole - lost[name]
+
+
+def test_an_item_deleted_meanwhile_has_failed(sandbox: Sandbox, tmp_path: Path) -> None:
+    """An item that is gone when its turn comes is failed with the portal's words; the run goes on."""
+    with sandbox:
+        item = add_item(sandbox, "Web Map", b"{}")
+        gone = {
+            "error": {"code": 400, "messageCode": "CONT_0001", "message": "Item does not exist or is inaccessible."}
+        }
+        sandbox.faults.add(Fault(path=f"items/{item.id}$", body=gone))
+        outcome = outcome_of(sandbox, item, tmp_path / "store")
+    assert outcome.result is Result.FAILED
+    assert "does not exist" in outcome.message
+    assert not outcome.parts
+
+
+@pytest.mark.parametrize(
+    ("content", "data_type", "name", "path", "reach"),
+    [
+        (b'{"future": true}', "application/json", None, "data.json", "parsed"),
+        (b"\x01\x02\x03\x04", "application/octet-stream", "thing.holo", "data.holo", "length"),
+        (zip_of(a=b"1"), "application/zip", "thing.zip", "data.zip", "content"),
+    ],
+)
+def test_an_unknown_type_is_saved_as_what_the_portal_answers(
+    sandbox: Sandbox, tmp_path: Path, content: bytes, data_type: str, name: str | None, path: str, reach: str
+) -> None:
+    """A type that nobody knows yet is a document or a file, and is proven like one."""
+    with sandbox:
+        item = add_item(sandbox, "Type Of Tomorrow", content, data_type=data_type, name=name)
+        outcome = outcome_of(sandbox, item, tmp_path / "store")
+    assert outcome.result is Result.VERIFIED
+    part = next(part for part in outcome.parts if part.name == "data")
+    assert (part.path, part.reach, part.blob.size) == (path, reach, len(content))
