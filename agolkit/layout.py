@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from agolkit.model import Item, Part
 
@@ -54,6 +55,7 @@ def is_backup_name(name: str) -> bool:
     return bool(_BACKUP_NAME.fullmatch(name))
 
 
+@lru_cache(maxsize=1024)  # asked for once for each part of an item
 def item_folder(item: Item) -> str:
     """The item's folder in the tree: `Web Map/Water~9c8d…`. The title is decoration; the id makes it unique."""
     kind = _plain(item.type, LONGEST_TYPE) or "no type"

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def _execute(
     cancel = cancel_on_interrupt(*before)
     with ThreadPoolExecutor(1) as executor:
         running: Future[NotebookNode] = executor.submit(
-            papermill.execute_notebook,
+            _papermill,
             notebook,
             executed,
             parameters,
@@ -164,6 +165,16 @@ def _execute(
         if running.exception() and cancel.is_set():
             raise Stopped("The run was stopped before a backup was begun.")
         return running.result()
+
+
+def _papermill(*args: Any, **kwargs: Any) -> NotebookNode:
+    """`papermill.execute_notebook`, without leaving the event loop behind that it makes for its thread."""
+    try:
+        executed: NotebookNode = papermill.execute_notebook(*args, **kwargs)
+        return executed
+    finally:
+        with suppress(RuntimeError):  # it failed before it had one
+            asyncio.get_event_loop().close()
 
 
 def _kernel_class(environment: Mapping[str, str], started: list[AsyncKernelManager]) -> type[AsyncKernelManager]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from agolkit.errors import ConnectionTrouble, NotFound, PortalError
 from agolkit.inventory import EXPORT_TAG
 from agolkit.portal import Portal
-from agolkit.progress import shielded
+from agolkit.progress import beat, shielded
 
 
 @dataclass(eq=False, slots=True)
@@ -54,6 +54,7 @@ class ExportLedger:
 
     def open(self, owner: str, item_id: str) -> Export:
         """Announce an export item of `item_id` that is about to be made in the content of `owner`."""
+        beat()  # a job that was given up must not begin anything
         with self._lock:
             self._made += 1
             export = Export(owner, f"{self.run_tag}-{item_id[:8]}-{self._made}")
@@ -82,7 +83,8 @@ class ExportLedger:
         except (PortalError, ConnectionTrouble) as error:
             return f"Delete the item {export.title!r} of {export.owner} by hand: {error}"
         with self._lock:
-            self._open.remove(export)
+            if export in self._open:  # a job that ends late and the end of the run may both have deleted it
+                self._open.remove(export)
         return ""
 
     def close_all(self) -> list[str]:

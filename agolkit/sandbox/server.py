@@ -125,7 +125,6 @@ class Sandbox:
         self._state.port = listener.getsockname()[1]
         config = uvicorn.Config(
             Front(_application(self._state), self._state),
-            ssl_context_factory=lambda _config, _default: context,
             log_config=None,
             log_level="critical",
             access_log=False,
@@ -134,6 +133,8 @@ class Sandbox:
             timeout_keep_alive=60,
             timeout_graceful_shutdown=0,
         )
+        config.load()
+        config.ssl = context  # the argument for it came with uvicorn 0.47
         self._server = _Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="agolkit-sandbox", daemon=True
