@@ -77,7 +77,13 @@ def backup(
 
     store.bind(portal.org_id, portal.org_name)
     run_id, started = uuid.uuid4().hex[:12], datetime.now(UTC)
-    with store.lock(run_id, getpass.getuser()) as lease, _scratch_folder(options) as scratch:
+    limits = portal.limits(
+        attempts=options.attempts,
+        connect_timeout=options.connect_timeout,
+        idle_timeout=options.idle_timeout,
+        connections=options.workers,
+    )
+    with limits, store.lock(run_id, getpass.getuser()) as lease, _scratch_folder(options) as scratch:
         inventory = take_inventory(portal, options, progress=news)
         group_titles = {group["id"]: group["title"] for group in portal.groups()}
         if cancel.is_set():

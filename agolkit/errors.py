@@ -133,7 +133,7 @@ class StoreDamaged(StoreError):
 
 
 class StoreBusy(StoreError):
-    """Another run holds the store; wait for it or see `agolkit unlock`."""
+    """Another run holds the store; wait until it has ended."""
 
     exit_code = 11
 

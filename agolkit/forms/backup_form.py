@@ -219,6 +219,9 @@ class BackupForm(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _run(self) -> None:
         options = self.options
+        if options.dry_run:
+            self._preview()
+            return
         portal, store = self._portal(), ak.open_store(self._folder())
         self._cancel.clear()
         self.stop.disabled = False

@@ -35,6 +35,7 @@ class Board(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._lock = threading.Lock()
         self._lines: deque[str] = deque(maxlen=LOG_LINES)
         self._done = self._total = 0
+        self._narrator = Narrator(self.say)
         self.bar = widgets.IntProgress(min=0, max=1, layout=widgets.Layout(width="auto", height="14px"))
         self.state = widgets.HTML()
         self.last = widgets.HTML()
@@ -55,7 +56,10 @@ class Board(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def __call__(self, event: Event) -> None:
         self._narrator(event)
         with self._lock:
-            self._done, self._total = max(self._done, event.done), max(self._total, event.total)
+            if event.stage == "inventory" and event.done:
+                self._doing = f"Listing every item: {event.done:,} of {event.total:,} owners"
+            elif event.stage != "inventory":
+                self._done, self._total = max(self._done, event.done), max(self._total, event.total)
             if event.outcome is not None:
                 self._recent.append(event.outcome)
                 self._counts[event.outcome.result] += 1

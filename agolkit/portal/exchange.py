@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, TypeVar
@@ -77,6 +77,18 @@ class Exchange:
         """Sign every request from now on."""
         self._tokens, self._signature = tokens, signature
         self._session.sign_with(signature)
+
+    @contextmanager
+    def limits(self, *, attempts: int, connect_timeout: float, idle_timeout: float, connections: int) -> Iterator[None]:
+        """Within the block, requests keep to these limits (seconds), and as many `connections` are kept open."""
+        session = self._session
+        before = self._attempts, session.connect_timeout, session.idle_timeout
+        self._attempts, session.connect_timeout, session.idle_timeout = attempts, connect_timeout, idle_timeout
+        session.pool.widen(connections)
+        try:
+            yield
+        finally:
+            self._attempts, session.connect_timeout, session.idle_timeout = before
 
     def owns(self, url: str) -> bool:
         """Whether `url` is an https address on a host that the portal names as its own: a token may go there."""

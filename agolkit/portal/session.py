@@ -30,6 +30,8 @@ from agolkit.portal.tokens import TOKEN_HEADER
 
 _CUT_OFF = (urllib3.exceptions.IncompleteRead, http.client.IncompleteRead)
 _SILENCE = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
+HOSTS = 32
+"""Hosts to which connections are kept open."""
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -65,13 +67,20 @@ class Pool(HTTPAdapter):
         self._lock = threading.Lock()
         self._proxies: dict[str, dict[str, str]] = {}
         self.requests = 0
-        super().__init__(pool_connections=32, pool_maxsize=width, max_retries=0)
+        self._width = width
+        super().__init__(pool_connections=HOSTS, pool_maxsize=width, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+
+    def widen(self, width: int) -> None:
+        """Keep as many as `width` connections open from now on."""
+        if width > self._width:
+            self._width = width
+            self.init_poolmanager(HOSTS, width)
 
     def cert_verify(self, conn: Any, *_: object) -> None:
         # The context above says whom to trust. `requests` would add its own list, or switch the check off.

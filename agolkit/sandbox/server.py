@@ -129,6 +129,7 @@ class Sandbox:
             log_level="critical",
             access_log=False,
             lifespan="off",
+            ws="none",
             server_header=False,
             timeout_keep_alive=60,
             timeout_graceful_shutdown=0,

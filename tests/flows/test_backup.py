@@ -214,7 +214,8 @@ def test_the_plan_says_what_the_run_does(run: Run) -> None:
 
 def test_a_second_backup_adds_hardly_any_bytes(run: Run) -> None:
     """Blobs are kept by content: what did not change is not stored again, and the first backup still verifies."""
-    summary = ak.backup(run.portal, run.store, ak.BackupOptions(exclude_types=["Feature Service", "Service Definition"]))
+    options = ak.BackupOptions(exclude_types=["Feature Service", "Service Definition"])
+    summary = ak.backup(run.portal, run.store, options)
     assert summary.new_bytes == 0
     assert summary.fetched_bytes > 1_000_000
     assert ak.verify(run.store, run.summary.backup, deep=False).ok
@@ -263,6 +264,24 @@ def test_a_failing_item_never_ends_the_run(tmp_path: Path) -> None:
     assert summary.failures[0].result is Result.PARTIAL
     assert "No (403)" in summary.failures[0].message
     assert victim.id in str(summary)
+
+
+def test_the_limits_of_the_options_hold_for_the_run(tmp_path: Path) -> None:
+    """`attempts` is how often a failing request is sent; `workers` is the most that are in flight at once."""
+    with Sandbox(small_city(40), Settings(latency=0.01)) as sandbox:
+        victim = next(item for item in sandbox.org.items.values() if item.type == "Web Map")
+        fault = sandbox.faults.add(Fault(path=rf"{victim.id}/data", status=503))
+        portal = ak.connect(
+            sandbox.url,
+            username=sandbox.username,
+            password=sandbox.password,
+            ca_bundle=str(sandbox.ca_bundle),
+            sleep=lambda _seconds: None,
+        )
+        sandbox.log.clear()
+        ak.backup(portal, ak.open_store(tmp_path / "store"), ak.BackupOptions(attempts=5, workers=3))
+        assert fault.struck == 5
+        assert 2 <= sandbox.log.most_in_flight <= 3
 
 
 def test_an_accepted_failure_does_not_count(tmp_path: Path) -> None:

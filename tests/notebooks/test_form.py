@@ -60,7 +60,7 @@ def test_the_lists_show_what_the_organization_has(form: ak.BackupForm, signed_in
     shown = [box.description for box in chooser.boxes if box.layout.display != "none"]
     maps = sum(item.type == "Web Map" for item in signed_in.org.items.values())
     chooser.find.value = "web map"
-    assert f"Web Map ({maps})" in shown + [chooser.boxes[0].description]
+    assert f"Web Map ({maps})" in [*shown, chooser.boxes[0].description]
     chooser.boxes[0].value = True
     assert form.options.types == ["Web Map"]
     assert form.options.folders == form.options.owners == []
@@ -96,7 +96,7 @@ def test_preview_shows_the_plan_and_changes_nothing(form: ak.BackupForm, signed_
 @pytest.mark.slow
 def test_start_makes_a_backup_without_blocking(form: ak.BackupForm, signed_in: Sandbox) -> None:
     """*Start* comes back at once, works in the background, and ends with the result table and what is not protected."""
-    signed_in.settings.latency = 0.05
+    signed_in.settings.latency = 0.01
     form.start.click()
     assert form.run is None
     assert form.start.disabled
@@ -187,7 +187,7 @@ def test_what_the_portal_does_not_know_is_said(form: ak.BackupForm) -> None:
 
 def test_trouble_with_the_portal_is_said(form: ak.BackupForm, signed_in: Sandbox) -> None:
     """When the portal stops answering, the form says so in a sentence, and can be used again."""
-    signed_in.faults.add(Fault(path="community/users", status=400, body={"error": {"code": 400, "message": "Sorry."}}))
+    signed_in.faults.add(Fault(path="/content/users/", status=400, body={"error": {"code": 400, "message": "Sorry."}}))
     form.preview.click()
     form.wait()
     assert 'role="alert"' in form.error.value
