@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agolkit.model import Result, RunSummary
     from agolkit.options import BackupOptions
     from agolkit.portal import Portal, connect
+    from agolkit.report import show_report
     from agolkit.store import Store, open_store
     from agolkit.verify import VerifyReport, verify
 
@@ -50,6 +51,7 @@ _HOMES = {
     "load_layer": "agolkit.kinds.feature_service.reading",
     "open_store": "agolkit.store",
     "plan_backup": "agolkit.backup",
+    "show_report": "agolkit.report",
     "verify": "agolkit.verify",
 }
 
@@ -70,6 +72,7 @@ __all__ = [
     "load_layer",
     "open_store",
     "plan_backup",
+    "show_report",
     "verify",
 ]
 

@@ -21,14 +21,16 @@ from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, Stopped, StoreError
 from agolkit.inventory import take_inventory
 from agolkit.kinds.exports import ExportLedger
-from agolkit.kinds.registry import FEATURE_SERVICE, kind_of, plain, save_item
+from agolkit.kinds.organization import organization_file, save_organization
+from agolkit.kinds.registry import FEATURE_SERVICE, kind_of, save_item
 from agolkit.kinds.saving import RunContext
 from agolkit.layout import tree_path
-from agolkit.manifest import Journal, close_backup, write_manifest
+from agolkit.manifest import Journal, backup_facts, close_backup, write_manifest
 from agolkit.model import Inventory, Item, Outcome, Result, RunSummary, shown
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
 from agolkit.progress import Event, Progress
+from agolkit.report import REPORT, report_page
 from agolkit.store import Draft, Store
 
 if TYPE_CHECKING:
@@ -85,10 +87,13 @@ def backup(
     )
     with limits, store.lock(run_id, getpass.getuser()) as lease, _scratch_folder(options) as scratch:
         inventory = take_inventory(portal, options, progress=news)
-        group_titles = {group["id"]: group["title"] for group in portal.groups()}
+        groups = portal.groups()
+        group_titles = {group["id"]: group["title"] for group in groups}
+        organization = save_organization(portal, inventory, groups, options, cancel=cancel)
         if cancel.is_set():
             raise Stopped("The run was stopped before the first item was begun.")
         draft = store.begin(started, options.scope_name, label=options.label, tree=options.tree)
+        draft.write("organization.json", organization_file(organization))
         journal = Journal(draft)
         exports = ExportLedger(portal, run_id, announce=journal.announce, slots=options.exports)
         context = RunContext(portal, store, options, exports, Path(scratch), group_titles)
@@ -229,12 +234,10 @@ def _summary(
     name: str, store: Store, state: str, outcomes: list[Outcome], options: BackupOptions, new_bytes: int, began: float
 ) -> RunSummary:
     counts = Counter(outcome.result for outcome in outcomes)
-    accepted = {plain(word) for word in options.accept}
     failures = [
         outcome
         for outcome in outcomes
-        if outcome.result in (Result.FAILED, Result.PARTIAL)
-        and not accepted & {plain(outcome.item.id), plain(outcome.item.type)}
+        if outcome.result in (Result.FAILED, Result.PARTIAL) and outcome.accepted(options.accept) is None
     ]
     failures.sort(key=lambda outcome: (outcome.result is not Result.FAILED, outcome.item.type, outcome.item.title))
     return RunSummary(
@@ -256,7 +259,7 @@ def _finish(
     """Write what describes the backup as a whole; `backup.json` comes last."""
     write_manifest(draft, outcomes)
     draft.write("log.jsonl", b"".join(line + b"\n" for line in news.lines))
-    close_backup(
+    facts = backup_facts(
         draft,
         outcomes,
         state=summary.state,
@@ -265,6 +268,8 @@ def _finish(
         new_bytes=summary.new_bytes,
         portal_url=portal.url,
     )
+    draft.write(REPORT, report_page(outcomes, facts, location=draft.store.location).encode())
+    close_backup(draft, facts)
 
 
 def _scratch_folder(options: BackupOptions) -> tempfile.TemporaryDirectory[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agolkit.errors import CheckFailed, NotFound, UsageError
-from agolkit.model import Inventory, Item, shown
+from agolkit.model import Folder, Inventory, Item, shown
 from agolkit.options import BackupOptions, nearest
 from agolkit.portal.client import SEARCH_WINDOW, Portal
 from agolkit.progress import Event, Progress
@@ -35,7 +35,7 @@ LOOKS = 3
 class _Listing:
     """What the listing of one owner holds."""
 
-    folders: list[str]
+    folders: list[Folder]
     items: dict[str, Item]
 
 
@@ -71,7 +71,7 @@ def take_inventory(portal: Portal, options: BackupOptions, *, progress: Progress
         items=tuple(sorted(items, key=_age)),
         excluded=tuple(sorted(excluded, key=lambda pair: _age(pair[0]))),
         owners=len(listings),
-        folders=sum(len(listing.folders) for listing in listings.values()),
+        folders=tuple(folder for listing in listings.values() for folder in listing.folders),
         requests=portal.requests - before,
         counted=counted,
     )
@@ -129,16 +129,17 @@ def _owners(portal: Portal, options: BackupOptions) -> list[str]:
 def _list_all(portal: Portal, owners: list[str], workers: int, say: Progress) -> dict[str, _Listing]:
     """The listing of each owner: all roots first, then all folders."""
     listings: dict[str, _Listing] = {}
-    folders: list[tuple[str, str, str]] = []
+    folders: list[Folder] = []
     roots = _in_threads(portal.content, owners, workers)
     for done, (owner, (own_folders, rows)) in enumerate(zip(owners, roots, strict=True), start=1):
-        listings[owner] = _Listing([_title(folder) for folder in own_folders], _items(rows, ""))
-        folders += [(owner, str(folder["id"]), _title(folder)) for folder in own_folders]
+        made = [Folder(str(folder["id"]), _title(folder), owner) for folder in own_folders]
+        listings[owner] = _Listing(made, _items(rows, ""))
+        folders += made
         if done % 25 == 0 or done == len(owners):
             say(Event("inventory", done=done, total=len(owners)))
-    contents = _in_threads(lambda folder: portal.content(folder[0], folder[1])[1], folders, workers)
-    for (owner, _, title), rows in zip(folders, contents, strict=True):
-        listings[owner].items |= _items(rows, title)
+    contents = _in_threads(lambda folder: portal.content(folder.owner, folder.id)[1], folders, workers)
+    for folder, rows in zip(folders, contents, strict=True):
+        listings[folder.owner].items |= _items(rows, folder.title)
     return listings
 
 
@@ -291,7 +292,7 @@ def _known_folders(options: BackupOptions, listings: Mapping[str, _Listing]) -> 
     """The folders of the options in comparable form; each must exist."""
     known: dict[str, str] = {}
     for owner, listing in listings.items():
-        for folder in ("", *listing.folders):
+        for folder in ("", *(each.title for each in listing.folders)):
             known |= dict.fromkeys(_names_of_folder(owner, folder), folder or f"{owner}/")
             if folder:
                 known[f"{owner}/{folder}".casefold()] = f"{owner}/{folder}"

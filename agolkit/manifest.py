@@ -107,7 +107,7 @@ def write_manifest(draft: Draft, outcomes: Iterable[Outcome]) -> None:
     draft.write(ALL_ITEMS, all_items_csv(ordered))
 
 
-def close_backup(
+def backup_facts(
     draft: Draft,
     outcomes: Sequence[Outcome],
     *,
@@ -116,10 +116,10 @@ def close_backup(
     options: BackupOptions,
     new_bytes: int,
     portal_url: str,
-) -> None:
-    """Write `backup.json`, the last file: from here on the backup is `complete` or `stopped`."""
+) -> dict[str, Any]:
+    """What there is to say of the run as a whole: `backup.json` without its list of files."""
     counts = Counter(outcome.result for outcome in outcomes)
-    facts = {
+    return {
         "format": f"{FORMAT[0]}.{FORMAT[1]}",
         "name": draft.name,
         "state": state,
@@ -133,9 +133,13 @@ def close_backup(
         "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched"),
         "new_bytes": new_bytes,
         "tree": draft.tree,
-        "files": {path: asdict(blob) for path, blob in sorted(draft.files.items())},
     }
-    draft.write("backup.json", json.dumps(facts, indent=1).encode() + b"\n")
+
+
+def close_backup(draft: Draft, facts: Mapping[str, Any]) -> None:
+    """Write `backup.json`, the last file: from here on the backup is `complete` or `stopped`."""
+    files = {path: asdict(blob) for path, blob in sorted(draft.files.items())}
+    draft.write("backup.json", json.dumps({**facts, "files": files}, indent=1).encode() + b"\n")
 
 
 def read_outcomes(store: Store, backup: str) -> list[Outcome]:

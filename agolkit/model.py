@@ -37,7 +37,7 @@ class Reach(StrEnum):
     """Well-formed and of the right type; the portal offers no more."""
 
 
-PAYLOADS = ("geodatabase", "data", "resource")
+PAYLOADS = ("geodatabase", "rows", "data", "resource")
 """Parts that are the content of an item; the others describe it."""
 
 
@@ -90,6 +90,11 @@ def shown(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def plain(word: str) -> str:
+    """The form in which item types, and ids, are compared: no case, no blanks."""
+    return "".join(word.split()).casefold()
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One content item as the inventory saw it. `raw` is the portal's own JSON, untouched."""
@@ -132,6 +137,15 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder of an owner; the root has none."""
+
+    id: str
+    title: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """Every item that the account can see, and which of them the scope takes."""
 
@@ -140,7 +154,8 @@ class Inventory:
     excluded: tuple[tuple[Item, str], ...]
     """(item, reason in plain words), for what the scope leaves out by an exclusion (`exclude_*`)."""
     owners: int
-    folders: int
+    folders: tuple[Folder, ...]
+    """Every folder of these owners, empty ones included."""
     requests: int
     counted: str
     """How completeness was proven, for people: `12,000 items listed, 12,000 counted by search`."""
@@ -167,6 +182,13 @@ class Outcome:
     seconds: float = 0.0
     message: str = ""
     """What is missing and why, in words an administrator understands."""
+
+    def accepted(self, accept: Mapping[str, str]) -> str | None:
+        """The reason for which `accept` (item ids or types) takes this item as it is; `None` where it does not."""
+        if self.result not in (Result.FAILED, Result.PARTIAL):
+            return None
+        names = plain(self.item.id), plain(self.item.type)
+        return next((reason for word, reason in accept.items() if plain(word) in names), None)
 
     @property
     def saved_bytes(self) -> int:

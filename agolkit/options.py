@@ -40,6 +40,14 @@ class BackupOptions:
     exclude_ids: list[str] = field(default_factory=list)
     exclude_folders: list[str] = field(default_factory=list)
     exclude_owners: list[str] = field(default_factory=list)
+    feature_format: Literal["auto", "fgdb", "rows", "both"] = "auto"
+    """How hosted feature layers are saved: `fgdb`, a File Geodatabase made by the portal, attachments inside; `rows`,
+    the features as served and each attachment as a file; `auto`: rows where there are attachments or more than
+    `export_max_bytes`, else fgdb. What cannot be exported is always saved as rows."""
+    export_max_bytes: int = 1_000_000_000
+    """Bytes of a service, as the portal states them, above which `auto` takes rows."""
+    attachments: bool = True
+    """Save attachments where rows are saved; a geodatabase always holds them."""
     tree: Literal["auto", "copy", "none"] = "auto"
     """The browsable folder tree: `auto` makes hard links where the file system has them."""
     workers: int = 16
@@ -73,6 +81,7 @@ class BackupOptions:
             if wanted:
                 raise UsageError(f"{each.name} must be {wanted}, not {value!r}.")
         for name in (
+            "export_max_bytes",
             "workers",
             "exports",
             "attempts",

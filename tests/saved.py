@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agolkit.layout import safe_paths, tree_path
-from agolkit.manifest import Journal, close_backup, write_manifest
+from agolkit.manifest import Journal, backup_facts, close_backup, write_manifest
 from agolkit.model import Item, Outcome, Part, Reach, Result
 from agolkit.options import BackupOptions
 from agolkit.store import Draft, Spool, Store
@@ -108,7 +108,7 @@ def save_sample(
     draft, outcomes = begin_sample(store, tree=tree, started=started)
     draft.write("organization.json", b"{}")
     write_manifest(draft, outcomes)
-    close_backup(
+    facts = backup_facts(
         draft,
         outcomes,
         state=state,
@@ -117,6 +117,7 @@ def save_sample(
         new_bytes=4711,
         portal_url="https://example.org/portal",
     )
+    close_backup(draft, facts)
     return draft.name, outcomes
 
 

@@ -161,31 +161,19 @@ class BackupForm(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         username = self.username.value.strip()
         if not username or not password:
             raise UsageError("Type the user name and the password, then press Sign in.")
-        self._signed_in(self._connect(username=username, password=password))
+        self._signed_in(ak.connect(self._url(), username=username, password=password))
 
     def _sign_in_by_itself(self) -> None:
         try:
-            self._signed_in(self._connect(profile=self._profile or None))
+            self._signed_in(ak.connect(self._url(), profile=self._profile or None))
         except UsageError as error:  # nothing to sign in with: the fields ask for it
             self._say_who("Sign in", str(error))
         except AgolkitError as error:
             self._say_who("Not signed in")
             self._say_error(error)
 
-    def _connect(
-        self, *, username: str | None = None, password: str | None = None, profile: str | None = None
-    ) -> Portal:
-        options = self.options
-        return ak.connect(
-            self.url.value.strip() or None,
-            username=username,
-            password=password,
-            profile=profile,
-            connect_timeout=options.connect_timeout,
-            idle_timeout=options.idle_timeout,
-            attempts=options.attempts,
-            pool=options.workers,
-        )
+    def _url(self) -> str | None:
+        return self.url.value.strip() or None
 
     def _signed_in(self, portal: Portal) -> None:
         self.portal = portal

@@ -105,7 +105,7 @@ class Board(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             head = f'<div class="agk-label">Not fully protected: {len(failures):,}</div>'
             more = f'<div class="agk-hint">and {len(failures) - FAILURES:,} more in the table</div>'
             text = head + look.item_lines(failures[:FAILURES]) + (more if len(failures) > FAILURES else "")
-            parts.append(widgets.HTML(f'<div class="agk-items">{text}</div>'))
+            parts.append(widgets.HTML(f'<div class="agk-items agk-failures">{text}</div>'))
         if len(frame):
             parts.append(look.table(frame))
         self.outcome.children = tuple(parts)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STYLE = """<style>
 .agk-form {max-width: 1080px; padding: 4px; overflow: visible; color: var(--jp-ui-font-color1, #222)}
-.agk-form .widget-html-content {line-height: 1.4}
+.agk-form .widget-html-content {line-height: 1.4; min-width: 0; overflow: hidden}
 .agk-head {padding: 2px 0 6px}
 .agk-head b {font-size: 1.2em}
 .agk-card, .agk-form > .jupyter-widget-Collapse, .agk-form > .widget-accordion {margin: 0 0 10px; overflow: visible}
@@ -41,12 +41,13 @@ STYLE = """<style>
 .agk-log time {color: var(--jp-ui-font-color2, #5c6670); margin-right: 8px; font-variant-numeric: tabular-nums}
 .agk-items {line-height: 1.7; font-size: .92em}
 .agk-items div {white-space: nowrap; overflow: hidden; text-overflow: ellipsis}
-.agk-badge {display: inline-block; min-width: 66px; text-align: center; border-radius: 9px; padding: 0 8px;
-  margin-right: 8px; color: #fff; font-size: .88em; line-height: 1.55}
+.agk-failures div {white-space: normal; padding-left: 92px; text-indent: -92px; line-height: 1.5}
+.agk-badge {display: inline-block; min-width: 84px; text-align: center; border-radius: 9px; padding: 0 8px;
+  margin-right: 8px; text-indent: 0; box-sizing: border-box; color: #fff; font-size: .88em; line-height: 1.55}
 .agk-verified {background: #1b7f4b} .agk-described {background: #44617b} .agk-partial {background: #a35f00}
 .agk-failed {background: #b3261e} .agk-excluded, .agk-stopped {background: #6b7178}
 .agk-table {overflow-x: auto; max-width: 100%}
-.agk-table td {overflow-wrap: break-word} .agk-table th input {width: 100%; min-width: 60px; box-sizing: border-box}
+.agk-table td {overflow-wrap: break-word} .agk-table th input {width: 100%; min-width: 40px; box-sizing: border-box}
 .agk-plain {max-height: 420px; overflow: auto}
 </style>"""
 
@@ -90,6 +91,7 @@ def table(frame: pandas.DataFrame) -> widgets.DOMWidget:
         column_filters="header",
         classes="display compact",
         style="width:100%",
+        autoWidth=False,
     )
     sortable.add_class("agk-table")
     return sortable

@@ -16,7 +16,7 @@ from agolkit.kinds.file import save_file
 from agolkit.kinds.parts import save_parts
 from agolkit.kinds.reference import save_reference
 from agolkit.kinds.saving import RunContext, Saving
-from agolkit.model import Item, Outcome
+from agolkit.model import Item, Outcome, plain
 from agolkit.progress import attempts_noted
 
 
@@ -34,11 +34,6 @@ DOCUMENT = Kind("document", save_document, "save its JSON, resources and descrip
 FILE = Kind("file", save_file, "save its file, resources and description")
 FEATURE_SERVICE = Kind("feature service", save_feature_service, "export a File Geodatabase and save its definition")
 REFERENCE = Kind("reference", save_reference, "save its description, url and overrides")
-
-
-def plain(item_type: str) -> str:
-    """The form in which item types are compared: no case, no blanks."""
-    return "".join(item_type.split()).casefold()
 
 
 def _names(text: str) -> frozenset[str]:

@@ -19,6 +19,9 @@ from agolkit.progress import TimedOut
 from agolkit.retry import with_retries
 from agolkit.store import Spool, Store
 
+MOST_SAID = 10
+"""Missing parts that a message names one by one."""
+
 
 class NewBytes:
     """Counts the bytes that the store did not hold before."""
@@ -57,6 +60,8 @@ class Saving:
         self.portal = context.portal
         self.parts: list[Part] = []
         self.missing: list[str] = []
+        self.notes: list[str] = []
+        """What an administrator should know of an item although nothing is missing."""
         self.left_out: list[str] = []
         self.groups: tuple[str, ...] = ()
         self.described = "The portal holds no data for this item."
@@ -66,10 +71,16 @@ class Saving:
         self.observed = datetime.now(UTC)
 
     def part(self, name: str, save: Callable[[], None]) -> None:
-        """Run `save` for one part; the other parts go on whatever goes wrong with it.
+        """Run `save` for one part and note it as missing where it cannot be had; the other parts go on."""
+        trouble = self.attempt(name, save)
+        if trouble:
+            self.missing.append(trouble)
+
+    def attempt(self, name: str, save: Callable[[], None]) -> str:
+        """Run `save` for one part; a sentence where it cannot be had, else nothing.
 
         What was received but did not pass its check is asked for again, as are failed jobs on the server; single
-        requests have been tried again already. What cannot be had is noted as missing.
+        requests have been tried again already.
         """
         attempts = self.context.options.attempts
         try:
@@ -77,7 +88,8 @@ class Saving:
         except TimedOut:
             raise
         except (PortalError, ConnectionTrouble, CheckFailed) as error:
-            self.missing.append(f"{name}: {_plain(error)}")
+            return f"{name}: {in_words(error)}"
+        return ""
 
     def keep(
         self, name: str, spool: Spool, path: str, reach: Reach, proof: str = "", *, exact_name: str | None = None
@@ -97,7 +109,10 @@ class Saving:
     def outcome(self, *, attempts: int, seconds: float, kind: str) -> Outcome:
         """The verdict, exactly as the words define it."""
         has_payload = any(part.name in PAYLOADS for part in self.parts) and not self.lives_elsewhere
-        message = "; ".join(self.missing)
+        said = self.missing or self.notes
+        message = "; ".join(said[:MOST_SAID])
+        if len(said) > MOST_SAID:
+            message += f"; and {len(said) - MOST_SAID:,} more"
         if not self.parts:
             result = Result.FAILED
         elif self.missing:
@@ -121,7 +136,7 @@ class Saving:
         )
 
 
-def _plain(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """What went wrong with a part, in the portal's words where it gave some: the address that failed says nothing."""
     if isinstance(error, PortalError) and error.words:
         return f"the portal says: {error.words}"

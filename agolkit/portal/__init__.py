@@ -6,7 +6,17 @@ The only room that knows `arcgis` and `requests`.
 from agolkit.portal.check import Finding
 from agolkit.portal.client import ExportJob, Portal
 from agolkit.portal.exchange import Received
-from agolkit.portal.service import FeatureService, ServiceLayer, plain_id
+from agolkit.portal.service import AttachmentFact, FeatureService, ServiceLayer, plain_id
 from agolkit.portal.signin import connect
 
-__all__ = ["ExportJob", "FeatureService", "Finding", "Portal", "Received", "ServiceLayer", "connect", "plain_id"]
+__all__ = [
+    "AttachmentFact",
+    "ExportJob",
+    "FeatureService",
+    "Finding",
+    "Portal",
+    "Received",
+    "ServiceLayer",
+    "connect",
+    "plain_id",
+]

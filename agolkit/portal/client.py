@@ -130,23 +130,7 @@ class Portal(Exchange):
         NotAnAnswer
             The pages did not add up to the total, even when read again.
         """
-        found: dict[str, dict[str, Any]] = {}
-        total = 0
-        # Items that are equal in the sort field change places between pages, so that one comes twice and another not
-        # at all. Where that happened, other orders bring the missing ones.
-        for field, order in (("created", "asc"), ("title", "asc"), ("modified", "desc"), ("title", "desc")):
-            params = {"q": self._within(query), "sortField": field, "sortOrder": order}
-            for page in self._answers("search", "results", params):
-                total = int(page.get("total") or 0)
-                if total > SEARCH_WINDOW:
-                    raise UsageError(
-                        f"The search {query!r} finds {total:,} items; a portal shows only {SEARCH_WINDOW:,}. "
-                        "Narrow it, or use folders, owners and types, which have no limit."
-                    )
-                found |= {item["id"]: item for item in page["results"]}
-            if len(found) >= total:
-                return list(found.values())
-        raise NotAnAnswer(f"The search {query!r} shows {len(found):,} of {total:,} items.")
+        return self._found("search", "results", {"q": self._within(query)}, f"The search {query!r}")
 
     def count(self, query: str = "") -> int:
         """How many items of the organization a portal search counts (it is not limited to 10,000)."""
@@ -163,6 +147,44 @@ class Portal(Exchange):
     def group_items(self, group_id: str) -> list[dict[str, Any]]:
         """Every item of the organization that is shared with a group."""
         return self.search(f'group:"{group_id}"')
+
+    # -- the organization itself
+
+    def organization(self) -> dict[str, Any]:
+        """The portal's description of itself as it is now (`portals/self`); it names the signed-in user too."""
+        return self.get_json("portals/self")
+
+    def settings(self) -> dict[str, Any]:
+        """What is set for the organization beyond its description: banners, access notice, redirect addresses."""
+        return self.get_json("portals/self/settings")
+
+    def roles(self) -> list[dict[str, Any]]:
+        """Every role that is not built in; with its `privileges` where the portal lists them to this account."""
+        return _distinct(self._pages("portals/self/roles", "roles", {"returnPrivileges": "true"}))
+
+    def role_privileges(self, role_id: str) -> list[str]:
+        """What one role allows."""
+        address = f"portals/self/roles/{role_id}/privileges"
+        return [str(privilege) for privilege in _list_in(self.get_json(address), "privileges", address)]
+
+    def category_schema(self) -> list[dict[str, Any]]:
+        """The content categories, as a tree; empty where the organization has none."""
+        return _list_in(self.get_json("portals/self/categorySchema"), "categorySchema", "portals/self/categorySchema")
+
+    def group_members(self, group_id: str) -> dict[str, Any]:
+        """`{"owner": name, "admins": [names], "users": [names]}`; the owner is not among the admins."""
+        address = f"community/groups/{group_id}/userList"
+        owner, names = "", dict[str, str]()
+        for page in self._answers(address, "users", {"sortField": "username", "sortOrder": "asc"}):
+            owner = str((page.get("owner") or {}).get("username") or "")
+            names |= {str(user["username"]): str(user.get("memberType")) for user in page["users"]}
+        names.pop(owner, None)
+        admins = [name for name, member_type in names.items() if member_type == "admin"]
+        return {"owner": owner, "admins": admins, "users": [name for name in names if name not in admins]}
+
+    def group_content(self, group_id: str) -> list[dict[str, Any]]:
+        """Every item that is shared with a group, those of other organizations included."""
+        return self._found(f"content/groups/{group_id}", "items", {}, f"The content of the group {group_id}")
 
     # -- one item
 
@@ -248,6 +270,25 @@ class Portal(Exchange):
         """A search restricted to this organization."""
         here = f"orgid:{self.org_id}"
         return f"({query}) AND {here}" if query.strip() else here
+
+    def _found(self, address: str, key: str, params: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
+        """Every item of an answer that comes from the search index, proven complete by its total."""
+        found: dict[str, dict[str, Any]] = {}
+        total = 0
+        # Items that are equal in the sort field change places between pages, so that one comes twice and another not
+        # at all. Where that happened, other orders bring the missing ones.
+        for field, order in (("created", "asc"), ("title", "asc"), ("modified", "desc"), ("title", "desc")):
+            for page in self._answers(address, key, {**params, "sortField": field, "sortOrder": order}):
+                total = int(page.get("total") or 0)
+                if total > SEARCH_WINDOW:
+                    raise UsageError(
+                        f"{what} has {total:,} items; a portal shows only {SEARCH_WINDOW:,}. "
+                        "Narrow it, or use folders, owners and types, which have no limit."
+                    )
+                found |= {item["id"]: item for item in page[key]}
+            if len(found) >= total:
+                return list(found.values())
+        raise NotAnAnswer(f"{what} shows {len(found):,} of {total:,} items.")
 
     def _pages(self, address: str, key: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for page in self._answers(address, key, params):

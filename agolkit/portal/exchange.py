@@ -6,8 +6,9 @@ The smallest repeatable step of the toolkit. Retries happen here and only here.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, TypeVar
@@ -60,6 +61,7 @@ class Exchange:
         self._session = session
         self._attempts = attempts
         self.sleep = sleep
+        self._in_flight: AbstractContextManager[object] = nullcontext()
         self._tokens: Tokens | None = None
         self._signature: Signature | None = None
 
@@ -80,15 +82,16 @@ class Exchange:
 
     @contextmanager
     def limits(self, *, attempts: int, connect_timeout: float, idle_timeout: float, connections: int) -> Iterator[None]:
-        """Within the block, requests keep to these limits (seconds), and as many `connections` are kept open."""
+        """Within the block, requests keep to these limits (seconds), and `connections` are in flight at most."""
         session = self._session
-        before = self._attempts, session.connect_timeout, session.idle_timeout
+        before = self._attempts, session.connect_timeout, session.idle_timeout, self._in_flight
         self._attempts, session.connect_timeout, session.idle_timeout = attempts, connect_timeout, idle_timeout
+        self._in_flight = threading.BoundedSemaphore(connections)
         session.pool.widen(connections)
         try:
             yield
         finally:
-            self._attempts, session.connect_timeout, session.idle_timeout = before
+            self._attempts, session.connect_timeout, session.idle_timeout, self._in_flight = before
 
     def owns(self, url: str) -> bool:
         """Whether `url` is an https address on a host that the portal names as its own: a token may go there."""
@@ -108,20 +111,23 @@ class Exchange:
             No answer arrived, in none of the attempts.
         """
         method = "POST" if post else "GET"
-        return self._retried(lambda: self._answered(method, address, params, _json_of, stream=False))
+        return self._retried(lambda: self._answered(method, address, params, _json_of))
 
     def act(self, address: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a POST that changes something: sent once, never blindly repeated.
 
         After a `ConnectionTrouble` or a `ServerTrouble` it is not known whether it happened: look first.
         """
-        return self._answered("POST", address, params, _json_of, stream=False)
+        return self._answered("POST", address, params, _json_of)
 
-    def download(self, address: str, sink: Sink, *, params: Mapping[str, Any] | None = None) -> Received:
+    def download(
+        self, address: str, sink: Sink, *, params: Mapping[str, Any] | None = None, compressed: bool = False
+    ) -> Received:
         """Stream what an address holds into `sink`, which is restarted before each attempt.
 
         The number of bytes is the one that the server states; an error, a web page or a cut-off answer is never taken
-        for content. Memory stays flat whatever the size.
+        for content. Memory stays flat whatever the size. `compressed` lets the server compress what it sends on the way
+        (then it states no length): for text, which shrinks, whose end is checked by whoever parses it.
 
         Raises
         ------
@@ -134,7 +140,8 @@ class Exchange:
 
         def step() -> Received:
             sink.restart()
-            return self._answered("GET", address, params, read, stream=True)
+            encoding = "gzip" if compressed else "identity"
+            return self._answered("GET", address, params, read, encoding=encoding)
 
         return self._retried(step)
 
@@ -148,39 +155,49 @@ class Exchange:
         params: Mapping[str, Any] | None,
         read: Callable[[Response, str], T],
         *,
-        stream: bool,
+        encoding: str = "",
     ) -> T:
-        """One answer, read; a second one where the token was rejected and another could be had."""
+        """One answer, read; a second one where the token was rejected and another could be had.
+
+        With `encoding` the answer is content: it is streamed in that encoding, and no format is asked for.
+        """
         url = self._url(address)
         what = url.removeprefix(self.rest_url + "/")
-        values = dict(params or {}) if stream else {"f": "json", **(params or {})}
+        values = dict(params or {}) if encoding else {"f": "json", **(params or {})}
         query, form = (None, values) if method == "POST" else (values, None)
-        headers = {"Accept-Encoding": "identity"} if stream else None
+        headers = {"Accept-Encoding": encoding} if encoding else None
         renewed = False
-        while True:
-            beat()
-            with connection_errors(what):
-                response = self._session.request(
-                    method, url, params=query, data=form, headers=headers, stream=stream, auth=self._signature or _bare
-                )
-            token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
-            try:
-                result = read(response, what)
-            except TokenRejected:
-                if self._tokens is None or not token:
-                    raise
-                if renewed:
-                    self._tokens.note(token, accepted=False)
-                    raise
-                if not self._tokens.renew(token):
-                    raise
-                renewed = True
-                continue
-            finally:
-                response.close()
-            if renewed and self._tokens is not None:
-                self._tokens.note(token, accepted=True)
-            return result
+        with self._in_flight:
+            while True:
+                beat()
+                with connection_errors(what):
+                    response = self._session.request(
+                        method,
+                        url,
+                        params=query,
+                        data=form,
+                        headers=headers,
+                        stream=bool(encoding),
+                        auth=self._signature or _bare,
+                    )
+                token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
+                try:
+                    result = read(response, what)
+                except TokenRejected:
+                    if self._tokens is None or not token:
+                        raise
+                    if renewed:
+                        self._tokens.note(token, accepted=False)
+                        raise
+                    if not self._tokens.renew(token):
+                        raise
+                    renewed = True
+                    continue
+                finally:
+                    response.close()
+                if renewed and self._tokens is not None:
+                    self._tokens.note(token, accepted=True)
+                return result
 
     def _url(self, address: str) -> str:
         if "://" not in address:

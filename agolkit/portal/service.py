@@ -6,12 +6,14 @@ object id, not by offset, so that an edit between two pages can neither double n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agolkit.errors import NotAnAnswer
+from agolkit.model import Sink
 from agolkit.portal.client import Portal
+from agolkit.portal.exchange import Received
 
 OBJECT_IDS_A_REQUEST = 200
 LARGEST_PAGE = 2000
@@ -50,8 +52,13 @@ class AttachmentFact:
 
     parent: str
     """GlobalID of the row, as `plain_id` has it; the object id as text where the layer has no GlobalIDs."""
+    object_id: int
+    """Object id of the row."""
+    id: int
     name: str
     size: int
+    raw: Mapping[str, Any]
+    """All that the service says of it."""
 
 
 def plain_id(global_id: object) -> str:
@@ -110,18 +117,60 @@ class FeatureService:
             last = max(int(row[layer.object_id_field]) for row in rows)
 
     def attachments(self, layer: ServiceLayer, rows: dict[int, str]) -> Iterator[AttachmentFact]:
-        """Every attachment of the given rows (object id → GlobalID)."""
+        """Every attachment of the given rows (object id → GlobalID), each once."""
         object_ids = sorted(rows)
         for at in range(0, len(object_ids), OBJECT_IDS_A_REQUEST):
-            some = object_ids[at : at + OBJECT_IDS_A_REQUEST]
-            answer = self.portal.get_json(
-                f"{self.url}/{layer.id}/queryAttachments",
-                {"objectIds": ",".join(map(str, some)), "resultRecordCount": "100000"},
-                post=True,
-            )
-            for group in answer.get("attachmentGroups") or ():
-                for info in group.get("attachmentInfos") or ():
-                    yield AttachmentFact(rows[int(group["parentObjectId"])], str(info["name"]), int(info["size"]))
+            yield from self._attachments_of(layer, object_ids[at : at + OBJECT_IDS_A_REQUEST], rows)
+
+    def _attachments_of(self, layer: ServiceLayer, some: list[int], rows: dict[int, str]) -> Iterator[AttachmentFact]:
+        """The attachments of a few rows; of half as many at a time, where the server cannot list all at once."""
+        params = {"objectIds": ",".join(map(str, some)), "returnMetadata": "true", "resultRecordCount": "100000"}
+        answer = self.portal.get_json(f"{self.url}/{layer.id}/queryAttachments", params, post=True)
+        if answer.get("exceededTransferLimit"):
+            if len(some) == 1:
+                raise NotAnAnswer(f"Layer {layer.name!r} does not list all attachments of row {some[0]}.")
+            half = len(some) // 2
+            yield from self._attachments_of(layer, some[:half], rows)
+            yield from self._attachments_of(layer, some[half:], rows)
+            return
+        for group in answer.get("attachmentGroups") or ():
+            parent = int(group["parentObjectId"])
+            for info in group.get("attachmentInfos") or ():
+                name, size = str(info["name"]), int(info["size"])
+                yield AttachmentFact(
+                    rows[parent], parent, int(info["id"]), name, size, {**info, "parentObjectId": parent}
+                )
+
+    def fetch_attachment(self, layer: ServiceLayer, fact: AttachmentFact, sink: Sink) -> Received:
+        """Stream the bytes of one attachment into `sink`."""
+        return self.portal.download(f"{self.url}/{layer.id}/{fact.object_id}/attachments/{fact.id}", sink)
+
+    def edit_stamps(self, layer: ServiceLayer) -> Mapping[str, Any]:
+        """When rows, attachments and schema of the layer were last edited; empty where the service does not say."""
+        raw = self.portal.get_json(f"{self.url}/{layer.id}")
+        return raw.get("editingInfo") or {}
+
+    def object_ids(self, layer: ServiceLayer) -> list[int]:
+        """The object id of every row, sorted: the one answer that no record limit cuts."""
+        answer = self._query(layer, {"where": "1=1", "returnIdsOnly": "true"})
+        if "objectIds" not in answer:
+            raise NotAnAnswer(f"Layer {layer.name!r} did not list its object ids.")
+        return sorted(int(each) for each in answer["objectIds"] or ())
+
+    def fetch_rows(self, layer: ServiceLayer, first: int, last: int, sink: Sink) -> Received:
+        """Stream the query answer with all rows from object id `first` to `last`, geometry in full, into `sink`."""
+        params = {
+            "f": "json",
+            "where": f"{layer.object_id_field}>={first} AND {layer.object_id_field}<={last}",
+            "outFields": "*",
+            "orderByFields": layer.object_id_field,
+            "returnGeometry": "true",
+            "returnZ": "true",
+            "returnM": "true",
+            "returnTrueCurves": "true",
+            "resultRecordCount": str(layer.page),
+        }
+        return self.portal.download(f"{self.url}/{layer.id}/query", sink, params=params, compressed=True)
 
     def _query(self, layer: ServiceLayer, params: dict[str, str]) -> dict[str, Any]:
         return self.portal.get_json(f"{self.url}/{layer.id}/query", params, post=True)

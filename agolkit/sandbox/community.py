@@ -133,7 +133,7 @@ async def group_user_list(call: Call) -> Mapping[str, Any]:
     if not (is_member(me, found) or may(me, "portal:admin:viewGroups")):
         raise no_permission()
     members = [("admin", name) for name in found.admins] + [("member", name) for name in found.members]
-    rows, numbers = page(members, call.number("start", 1), call.number("num", 10))
+    rows, numbers = page(members, call.number("start", 1), call.number("num", 25))
     owner = call.org.users.get(found.owner)
     return {
         **numbers,

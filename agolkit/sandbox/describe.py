@@ -145,7 +145,7 @@ def describe_group(group: Group, viewer: User | None) -> Json:
         "isViewOnly": False,
         "isFav": False,
         "isOpenData": False,
-        "thumbnail": None,
+        "thumbnail": group.thumbnail[0] if group.thumbnail else None,
         "created": group.created,
         "modified": group.modified,
         "access": group.access,

@@ -9,7 +9,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agolkit.sandbox.faults import Fault
-from agolkit.sandbox.log import Entry
+from agolkit.sandbox.log import Entry, RequestLog
 from agolkit.sandbox.state import State
 
 _SLASHES = re.compile("//+")
@@ -43,7 +43,8 @@ class Front:
         except CutOff:
             pass
         finally:
-            self.state.log.left(entry, (time.perf_counter() - began) * 1000)
+            self.state.log.left(entry)
+            entry.milliseconds = (time.perf_counter() - began) * 1000
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, entry: Entry) -> None:
         if self.state.settings.latency:
@@ -51,7 +52,7 @@ class Front:
         fault = self.state.faults.strike(entry.method, entry.path)
         if fault and fault.delay:
             await asyncio.sleep(fault.delay)
-        out = _Out(send, entry, self.state.settings.bandwidth, fault.cut_after if fault else None)
+        out = _Out(send, self.state.log, entry, self.state.settings.bandwidth, fault.cut_after if fault else None)
         if fault and fault.answers:
             await _drain(receive)
             await _answer_with(fault, out)
@@ -62,8 +63,10 @@ class Front:
 class _Out:
     """Sends an answer: counts its bytes, keeps to the bandwidth, cuts it off where a fault says so."""
 
-    def __init__(self, send: Send, entry: Entry, bandwidth: int | None, cut_after: int | None) -> None:
+    def __init__(self, send: Send, log: RequestLog, entry: Entry, bandwidth: int | None, cut_after: int | None) -> None:
         self.send = send
+        self.log = log
+        self.stated: int | None = None
         self.entry = entry
         self.bandwidth = bandwidth
         self.cut_after = cut_after
@@ -71,6 +74,8 @@ class _Out:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.entry.status = message["status"]
+            length = dict(message.get("headers", ())).get(b"content-length", b"")
+            self.stated = int(length) if length.isdigit() else None
             await self.send(message)
             return
         body = message.get("body", b"")
@@ -80,6 +85,8 @@ class _Out:
             body = body[: self.cut_after - self.entry.bytes_out]
         if self.bandwidth is None:
             self.entry.bytes_out += len(body)
+            if self.entry.bytes_out == self.stated:
+                self.log.left(self.entry)  # the client may ask for more before this coroutine goes on
             await self.send(
                 {"type": "http.response.body", "body": body, "more_body": is_cut or message.get("more_body", False)}
             )

@@ -36,6 +36,7 @@ class Entry:
     status: int = 0
     bytes_out: int = 0
     milliseconds: float = 0.0
+    is_under_way: bool = True
 
     @property
     def is_write(self) -> bool:
@@ -78,10 +79,11 @@ class RequestLog:
         self.entries.append(entry)
         return entry
 
-    def left(self, entry: Entry, milliseconds: float) -> None:
-        """Note that the request of `entry` is done."""
-        self.in_flight -= 1
-        entry.milliseconds = milliseconds
+    def left(self, entry: Entry) -> None:
+        """Note that the request of `entry` is done, however often that is said."""
+        if entry.is_under_way:
+            entry.is_under_way = False
+            self.in_flight -= 1
 
 
 def without_secrets(query: bytes) -> str:

@@ -72,6 +72,18 @@ class User:
 
 
 @dataclass
+class Role:
+    """A role that is not built in."""
+
+    id: str
+    name: str
+    description: str = ""
+    privileges: tuple[str, ...] = ()
+    created: int = 0
+    modified: int = 0
+
+
+@dataclass
 class Folder:
     id: str
     title: str
@@ -93,6 +105,8 @@ class Group:
     created: int = 0
     modified: int = 0
     capabilities: list[str] = field(default_factory=list)
+    thumbnail: tuple[str, bytes] | None = None
+    """(file name below `info/`, bytes)."""
 
 
 @dataclass(frozen=True)
@@ -223,18 +237,26 @@ class Organization:
     services: dict[str, Service] = field(default_factory=dict)
     recycle_bin: dict[str, Item] = field(default_factory=dict)
     recycle_bin_enabled: bool = True
+    roles: dict[str, Role] = field(default_factory=dict)
+    category_schema: list[dict[str, Any]] = field(default_factory=list)
+    properties: dict[str, Any] = field(default_factory=dict)
+    """Further keys of `portals/self`, or other values for those it has."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Further keys of `portals/self/settings`."""
     admin: str = ""
     """User name of the administrator whose sign-in is shown to people."""
     _index: tuple[tuple[int, int, int], dict[tuple[str, str | None], list[Item]]] | None = field(
         default=None, repr=False, compare=False
     )
 
-    def add(self, *things: User | Group | Folder | Item | Service) -> None:
-        """Put users, groups, folders, items and services in their places."""
+    def add(self, *things: User | Role | Group | Folder | Item | Service) -> None:
+        """Put users, roles, groups, folders, items and services in their places."""
         for thing in things:
             match thing:
                 case User():
                     self.users[thing.username] = thing
+                case Role():
+                    self.roles[thing.id] = thing
                 case Group():
                     self.groups[thing.id] = thing
                 case Folder():

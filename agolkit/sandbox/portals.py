@@ -11,7 +11,7 @@ from agolkit.sandbox.access import may, privileges, require
 from agolkit.sandbox.answers import Json, ServiceError, page
 from agolkit.sandbox.call import Call, route
 from agolkit.sandbox.describe import describe_item, describe_user
-from agolkit.sandbox.organization import User
+from agolkit.sandbox.organization import Organization, Role, User
 from agolkit.sandbox.state import State
 
 _BUILT_IN_ROLES = ("org_admin", "org_publisher", "org_user")
@@ -24,6 +24,7 @@ def routes(state: State) -> list[Route]:
         route(state, base, root),
         route(state, base + "/", root),
         route(state, base + "/portals/{portal}", itself),
+        route(state, base + "/portals/{portal}/settings", settings),
         route(state, base + "/portals/{portal}/users", users),
         route(state, base + "/portals/{portal}/users/search", search_users),
         route(state, base + "/portals/{portal}/roles", roles),
@@ -71,7 +72,7 @@ async def itself(call: Call) -> Mapping[str, Any]:
             "spatialReference": {"wkid": 102100},
         },
         "description": None,
-        "hasCategorySchema": False,
+        "hasCategorySchema": bool(org.category_schema),
         "helperServices": {},
         "httpsPort": call.state.port,
         "id": org.id,
@@ -98,6 +99,7 @@ async def itself(call: Call) -> Mapping[str, Any]:
     }
     if not online:
         answer |= {"portalDeploymentType": "ArcGISEnterprise", "enterpriseVersion": "11.4.0"}
+    answer |= org.properties
     if call.token and call.token.is_app:
         answer["appInfo"] = {
             "appId": call.state.client_id,
@@ -112,6 +114,17 @@ async def itself(call: Call) -> Mapping[str, Any]:
     else:
         del answer["user"]
     return answer
+
+
+async def settings(call: Call) -> Mapping[str, Any]:
+    """What is set beyond the description, as the caller sees it."""
+    _this_portal(call)
+    return {
+        "allowedRedirectUris": [],
+        "informationalBanner": {"text": "", "bgColor": "#ffffff", "fontColor": "#000000", "enabled": False},
+        "showHomePageDescription": False,
+        **call.org.settings,
+    }
 
 
 async def users(call: Call) -> Mapping[str, Any]:
@@ -140,34 +153,45 @@ def _member(call: Call, user: User) -> Json:
 
 
 async def roles(call: Call) -> Mapping[str, Any]:
-    """The custom roles."""
+    """The custom roles, and what they allow if that is asked for."""
     _this_portal(call)
-    call.signed_in()
-    ids = sorted({user.role_id for user in call.org.users.values() if user.role_id} - set(_BUILT_IN_ROLES))
-    rows, numbers = page(ids, call.number("start", 1), call.number("num", 10))
-    return {
-        **numbers,
-        "roles": [
-            {
-                "id": role,
-                "name": f"Custom role {role}",
-                "description": "",
-                "created": 1511894763000,
-                "modified": 1511894763000,
-            }
-            for role in rows
-        ],
+    viewer = call.signed_in()
+    found = sorted(_roles(call.org).values(), key=lambda role: role.id)
+    rows, numbers = page(found, call.number("start", 1), call.number("num", 10))
+    with_privileges = call.flag("returnPrivileges") and may(viewer, "portal:admin:viewUsers")
+    return {**numbers, "roles": [_describe_role(role, with_privileges) for role in rows]}
+
+
+def _roles(org: Organization) -> dict[str, Role]:
+    """The custom roles; one that only a user names allows what that user may do."""
+    found = dict(org.roles)
+    for user in org.users.values():
+        if user.role_id and user.role_id not in _BUILT_IN_ROLES:
+            made = 1511894763000
+            name = f"Custom role {user.role_id}"
+            found.setdefault(user.role_id, Role(user.role_id, name, "", privileges(user), made, made))
+    return found
+
+
+def _describe_role(role: Role, with_privileges: bool) -> Json:
+    answer: Json = {
+        "id": role.id,
+        "name": role.name,
+        "description": role.description,
+        "created": role.created,
+        "modified": role.modified,
     }
+    return answer | ({"privileges": list(role.privileges)} if with_privileges else {})
 
 
 async def role_privileges(call: Call) -> Mapping[str, Any]:
     """What a role may do."""
     _this_portal(call)
     require(call, "portal:admin:viewUsers")
-    for user in call.org.users.values():
-        if user.role_id == call.part("role"):
-            return {"privileges": list(privileges(user))}
-    raise ServiceError(400, "Role does not exist or is inaccessible.", "ORG_0045")
+    role = _roles(call.org).get(call.part("role"))
+    if role is None:
+        raise ServiceError(400, "Role does not exist or is inaccessible.", "ORG_0045")
+    return {"privileges": list(role.privileges)}
 
 
 async def urls(call: Call) -> Mapping[str, Any]:
@@ -199,9 +223,9 @@ async def servers(call: Call) -> Mapping[str, Any]:
 
 
 async def category_schema(call: Call) -> Mapping[str, Any]:
-    """The content categories; this organization has none."""
+    """The content categories, as a tree."""
     _this_portal(call)
-    return {"categorySchema": []}
+    return {"categorySchema": call.org.category_schema}
 
 
 async def all_content(call: Call) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from agolkit.sandbox.access import find_item
 from agolkit.sandbox.answers import ServiceError
 from agolkit.sandbox.call import Call, route
+from agolkit.sandbox.community import find_group
 from agolkit.sandbox.content import find_own_item
 from agolkit.sandbox.organization import Bytes, Item, Payload
 from agolkit.sandbox.state import State, now
@@ -33,6 +34,7 @@ def routes(state: State) -> list[Route]:
         route(state, item + "/info/{path:path}", info),
         route(state, item + "/resources/{path:path}", resource),
         route(state, own + "/resources/export", resources_zip),
+        route(state, "/portal/sharing/rest/community/groups/{group_id}/info/{path:path}", group_info),
         route(state, "/objects/{item_id}/{name:path}", signed_data, is_open=True),
     ]
 
@@ -157,6 +159,14 @@ async def info(call: Call) -> Response:
             ["Error getting Item Info from DataStore"],
         )
     return send_payload(call, Bytes(content), _type_of(path), {})
+
+
+async def group_info(call: Call) -> Response:
+    """A group's thumbnail."""
+    group = find_group(call)
+    if group.thumbnail is None or call.part("path") != group.thumbnail[0]:
+        raise ServiceError(400, "Group info file does not exist or is inaccessible.", "CONT_0036")
+    return send_payload(call, Bytes(group.thumbnail[1]), _type_of(group.thumbnail[0]), {})
 
 
 async def resource(call: Call) -> Response:

@@ -73,6 +73,18 @@ def test_every_item_has_its_expected_result_exactly_once(run: Run) -> None:
     assert list(rows[0])[-1] == "result"
 
 
+def test_the_report_lists_everything_that_is_not_verified(run: Run) -> None:
+    """report.html is a whole page, known to backup.json, with each item that is not verified under its reason."""
+    page = run.store.read(run.summary.backup, "report.html").decode()
+    listed = page.split("What is not protected</h2>")[1].split("<h2>")[0]
+    for outcome in run.outcomes.values():
+        assert listed.count(outcome.item.id) == (outcome.result is not Result.VERIFIED or bool(outcome.left_out))
+    counts = run.summary.counts
+    assert f"{counts[Result.VERIFIED]:,} of {sum(counts.values()):,} verified" in page
+    assert page.endswith("</html>\n")
+    assert "report.html" in run.store.summary(run.summary.backup)["files"]
+
+
 def test_every_payload_equals_the_portals_bytes(run: Run) -> None:
     """Data, thumbnails, metadata and resources are the bytes that the portal holds, under their full names."""
     compared = 0

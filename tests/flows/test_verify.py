@@ -13,7 +13,7 @@ from saved import MAP, SERVICE, STARTED, begin_sample, files_below, save_part, s
 
 from agolkit.errors import NoSuchBackup
 from agolkit.layout import tree_path
-from agolkit.manifest import close_backup, write_manifest
+from agolkit.manifest import backup_facts, close_backup, write_manifest
 from agolkit.model import Outcome, Part, Reach, Result
 from agolkit.options import BackupOptions
 from agolkit.store import LocalStore
@@ -172,7 +172,7 @@ def test_archives_and_json_are_opened_again(store: LocalStore) -> None:
     for part in parts:
         draft.link(tree_path(MAP, part), part.blob)
     write_manifest(draft, outcomes)
-    close_backup(
+    facts = backup_facts(
         draft,
         outcomes,
         state="complete",
@@ -181,6 +181,7 @@ def test_archives_and_json_are_opened_again(store: LocalStore) -> None:
         new_bytes=0,
         portal_url="https://x",
     )
+    close_backup(draft, facts)
     assert verify(store, draft.name).ok
     found = verify(store, draft.name, deep=True)
     assert [damage.what.split(" (part ")[1] for damage in found.damages] == [

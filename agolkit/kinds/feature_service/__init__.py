@@ -1,19 +1,25 @@
-"""Hosted feature layers: the definition of service and layers, and their rows in a File Geodatabase.
+"""Hosted feature layers: the definition of service and layers, and their rows in one form or both.
 
-Once the portal has made the geodatabase it is opened, and its rows and attachments are compared with the service's
-own ids before anything is called `verified`.
+A File Geodatabase is made by the portal, opened, and compared with the service; rows are read page by page and
+compared with the list of ids. What cannot be exported is saved as rows instead of failing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from agolkit.kinds.feature_service.attachments import save_attachments
 from agolkit.kinds.feature_service.geodatabase import save_geodatabase
+from agolkit.kinds.feature_service.rows import save_rows
 from agolkit.kinds.reference import save_overrides
 from agolkit.kinds.saving import Saving
-from agolkit.portal import FeatureService
+from agolkit.model import Item
+from agolkit.options import BackupOptions
+from agolkit.portal import FeatureService, ServiceLayer
 
-__all__ = ["save_feature_service"]
+__all__ = ["formats_for", "save_feature_service"]
 
 
 def save_feature_service(saving: Saving) -> None:
@@ -29,6 +35,47 @@ def save_feature_service(saving: Saving) -> None:
     saving.part("definition", lambda: definition.update(root=service.root(), layers=service.layers()))
     saving.part("admin definition", lambda: definition.update(admin=service.admin()))
     if "layers" in definition:
-        saving.part("geodatabase", lambda: definition.update(geodatabase=save_geodatabase(saving, service, definition)))
+        save_contents(saving, service, definition)
     if definition:
         saving.keep_json("definition", "service.json", definition)
+
+
+def formats_for(options: BackupOptions, item: Item, layers: Sequence[ServiceLayer]) -> set[str]:
+    """`fgdb`, `rows` or both: how the rows of a service are to be saved."""
+    match options.feature_format:
+        case "both":
+            return {"fgdb", "rows"}
+        case "auto":
+            is_large = (item.size or 0) > options.export_max_bytes
+            return {"rows"} if is_large or any(layer.has_attachments for layer in layers) else {"fgdb"}
+        case chosen:
+            return {chosen}
+
+
+def save_contents(saving: Saving, service: FeatureService, definition: dict[str, Any]) -> None:
+    """Save the rows of all layers, and note in the definition what is where."""
+    told = definition["layers"]
+    layers = [ServiceLayer.from_json(raw) for raw in [*told.get("layers", ()), *told.get("tables", ())]]
+    formats = formats_for(saving.context.options, saving.item, layers)
+    if "fgdb" in formats:
+        trouble = saving.attempt(
+            "geodatabase", lambda: definition.update(geodatabase=save_geodatabase(saving, service, layers))
+        )
+        if trouble:
+            saving.notes.append(f"saved as rows, because there is no {trouble}")
+            formats = {"rows"}
+    if "rows" in formats:
+        definition["rows"] = []
+        for layer in layers:
+            name = f"rows of layer {layer.name!r}"
+            saving.part(name, partial(save_layer, saving, service, layer, definition))
+
+
+def save_layer(saving: Saving, service: FeatureService, layer: ServiceLayer, definition: dict[str, Any]) -> None:
+    """Save the rows of one layer, and their attachments unless an option leaves them out."""
+    saved = save_rows(saving, service, layer)
+    definition["rows"].append({"id": layer.id, "rows": len(saved.object_ids), "header": saved.header})
+    if layer.has_attachments and saving.context.options.attachments:
+        save_attachments(saving, service, layer, saved.object_ids)
+    elif layer.has_attachments:
+        saving.left_out.append(f"attachments of layer {layer.name!r}")

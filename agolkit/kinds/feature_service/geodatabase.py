@@ -6,7 +6,7 @@ import time
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class ProvenLayer:
     attachments: int
 
 
-def save_geodatabase(saving: Saving, service: FeatureService, definition: dict[str, Any]) -> list[dict[str, Any]]:
+def save_geodatabase(saving: Saving, service: FeatureService, layers: Sequence[ServiceLayer]) -> list[dict[str, Any]]:
     """Export, fetch, prove and keep the geodatabase; which of its layers holds which layer of the service.
 
     Raises
@@ -53,8 +53,6 @@ def save_geodatabase(saving: Saving, service: FeatureService, definition: dict[s
         It does not hold what the service serves; the message has the numbers. Trying again helps where rows were
         edited meanwhile.
     """
-    told = definition["layers"]
-    layers = [ServiceLayer.from_json(raw) for raw in [*told.get("layers", ()), *told.get("tables", ())]]
     is_view = "View Service" in saving.item.type_keywords
     with saving.context.spool() as spool:
         export_into(saving, spool)
@@ -122,7 +120,7 @@ def wait_for_export(saving: Saving, export: Export, job_id: str) -> None:
     raise JobFailed(f"The export was not done after {allowed:,.0f} seconds; the server's last word was {said!r}.")
 
 
-def prove(path: Path, service: FeatureService, layers: list[ServiceLayer], *, is_view: bool) -> list[ProvenLayer]:
+def prove(path: Path, service: FeatureService, layers: Sequence[ServiceLayer], *, is_view: bool) -> list[ProvenLayer]:
     """Compare every layer of the service with the geodatabase, by the set of GlobalIDs, else by count.
 
     A view's geodatabase may hold more rows than the view shows, because the portal exports to its owner without the

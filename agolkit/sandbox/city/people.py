@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Literal
 
+from agolkit.sandbox.city import payloads
 from agolkit.sandbox.city.ids import DAY, FIRST_STAMP, LAST_STAMP, hex_id, stamp
-from agolkit.sandbox.organization import Access, Folder, Group, Organization, User
+from agolkit.sandbox.organization import Access, Folder, Group, Organization, Role, User
 
-Role = Literal["org_admin", "org_publisher", "org_user"]
+BuiltIn = Literal["org_admin", "org_publisher", "org_user"]
 
 PASSWORD = "practice-makes-perfect"
 """Of every user of a made-up city; it opens nothing else."""
@@ -39,6 +41,8 @@ ADMINISTRATOR = (
 )
 VIEWER_ROLE = "iAAAAAAAAAAAAAAA"
 """Id of the role that ArcGIS Online calls Viewer."""
+SURVEYOR_ROLE = "sUrV3y0rR0l31234"
+"""Id of a role that the city made itself."""
 
 FOLDERS = {
     "city_admin": ["Administration", "Archive", "Backups of 2023"],
@@ -55,8 +59,27 @@ FOLDERS = {
 """Folder titles by owner. `Archive` is there for two owners; two of planning.team differ only by case."""
 
 
+CATEGORIES = [
+    {
+        "title": "Categories",
+        "description": "What an item is about.",
+        "categories": [
+            {"title": "Water", "description": "", "categories": [{"title": "Pipes"}, {"title": "Hydrants & valves"}]},
+            {"title": "公園 / Parks", "description": "Trees, lawns, playgrounds", "categories": []},
+        ],
+    }
+]
+
+
 def add_people(org: Organization) -> None:
-    """Fill in the 12 users, their folders and the 8 groups of Springfield."""
+    """Fill in the 12 users, two roles, the folders, 8 groups and content categories of Springfield."""
+    org.category_schema = copy.deepcopy(CATEGORIES)
+    org.add(
+        Role(VIEWER_ROLE, "Viewer", "Viewer", VIEWER, FIRST_STAMP, FIRST_STAMP),
+        Role(
+            SURVEYOR_ROLE, "Surveyor", "Edits in the field.", (*VIEWER, "features:user:edit"), FIRST_STAMP, LAST_STAMP
+        ),
+    )
     org.add(
         make_user("city_admin", "Ada Okafor", "org_admin"),
         make_user("p.waters", "Petra Waters", "org_publisher"),
@@ -77,7 +100,12 @@ def add_people(org: Organization) -> None:
             created = stamp("folder", owner, title, before=FIRST_STAMP + 300 * DAY)
             org.add(Folder(hex_id("folder", owner, title), title, owner, created))
     org.add(
-        _group("Water Utility", "p.waters", ["field.crew", "city_admin", "viewer.one"]),
+        _group(
+            "Water Utility",
+            "p.waters",
+            ["field.crew", "city_admin", "viewer.one"],
+            thumbnail=("drop.png", (0, 92, 131)),
+        ),
         _group("Public Safety", "city_admin", ["Transport_GIS", "l.haddad", "s.nakamura"], access="private"),
         _group(
             "Editors", "planning.team", ["p.waters", "parks@springfield.example"], capabilities=["updateitemcontrol"]
@@ -85,7 +113,7 @@ def add_people(org: Organization) -> None:
         _group("Editors", "Transport_GIS", ["field.crew"], capabilities=["updateitemcontrol"]),
         _group("Open Data", "open.data", ["city_admin", "parks@springfield.example", "p.waters"], access="public"),
         _group("Springfield Connects Core Team", "open.data", ["city_admin"], access="org"),
-        _group("防災グループ: 日本語 / English", "s.nakamura", ["l.haddad"]),
+        _group("防災グループ: 日本語 / English", "s.nakamura", ["l.haddad"], thumbnail=("防災 #1.png", (170, 60, 20))),
         _group("Nothing shared here (yet)", "old.contractor", [], access="private"),
     )
 
@@ -97,7 +125,7 @@ def group_id(owner: str, title: str) -> str:
 def make_user(
     username: str,
     full_name: str,
-    role: Role = "org_user",
+    role: BuiltIn = "org_user",
     *,
     role_id: str | None = None,
     disabled: bool = False,
@@ -126,8 +154,15 @@ def make_user(
 
 
 def _group(
-    title: str, owner: str, members: list[str], *, access: Access = "org", capabilities: list[str] | None = None
+    title: str,
+    owner: str,
+    members: list[str],
+    *,
+    access: Access = "org",
+    capabilities: list[str] | None = None,
+    thumbnail: tuple[str, tuple[int, int, int]] | None = None,
 ) -> Group:
+    """A group of the city; `thumbnail` is (file name, colour)."""
     created = stamp("group", owner, title)
     return Group(
         id=group_id(owner, title),
@@ -142,4 +177,5 @@ def _group(
         created=created,
         modified=stamp("group modified", owner, title, after=created, before=LAST_STAMP),
         capabilities=capabilities or [],
+        thumbnail=(thumbnail[0], payloads.png(thumbnail[1])) if thumbnail else None,
     )
