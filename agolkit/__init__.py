@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agolkit.backup import backup, plan_backup
+    from agolkit.backup import backup
     from agolkit.errors import AgolkitError
     from agolkit.fetch import fetch
     from agolkit.forms import BackupForm
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agolkit.manifest import load_items
     from agolkit.model import Result, RunSummary
     from agolkit.options import BackupOptions
+    from agolkit.plan import plan_backup
     from agolkit.portal import Portal, connect
     from agolkit.report import show_report
     from agolkit.store import Store, open_store
@@ -50,7 +51,7 @@ _HOMES = {
     "load_items": "agolkit.manifest",
     "load_layer": "agolkit.kinds.feature_service.reading",
     "open_store": "agolkit.store",
-    "plan_backup": "agolkit.backup",
+    "plan_backup": "agolkit.plan",
     "show_report": "agolkit.report",
     "verify": "agolkit.verify",
 }

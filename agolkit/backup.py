@@ -5,36 +5,35 @@ from __future__ import annotations
 import getpass
 import json
 import logging
+import os
 import tempfile
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agolkit.engine import Finished, run_jobs
-from agolkit.errors import AgolkitError, Stopped, StoreError
-from agolkit.inventory import take_inventory
+from agolkit.errors import AgolkitError, SignInError, Stopped, StoreError
+from agolkit.inventory import EXPORT_TAG, take_inventory
 from agolkit.kinds.exports import ExportLedger
 from agolkit.kinds.organization import organization_file, save_organization
 from agolkit.kinds.registry import FEATURE_SERVICE, kind_of, save_item
 from agolkit.kinds.saving import RunContext
 from agolkit.layout import tree_path
-from agolkit.manifest import Journal, backup_facts, close_backup, write_manifest
-from agolkit.model import Inventory, Item, Outcome, Result, RunSummary, shown
+from agolkit.manifest import Journal, backup_facts, close_backup, read_announcements, write_manifest
+from agolkit.model import Inventory, Item, Outcome, Result, RunSummary
 from agolkit.options import BackupOptions
+from agolkit.plan import in_order
 from agolkit.portal import Portal
-from agolkit.progress import Event, Progress
+from agolkit.progress import Event, Progress, TimedOut
 from agolkit.report import REPORT, report_page
 from agolkit.store import Draft, Store
-
-if TYPE_CHECKING:
-    import pandas
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ def backup(
         idle_timeout=options.idle_timeout,
         connections=options.workers,
     )
-    with limits, store.lock(run_id, getpass.getuser()) as lease, _scratch_folder(options) as scratch:
+    with limits, store.lock(run_id, _who()) as lease, _scratch_folder(options) as scratch:
         inventory = take_inventory(portal, options, progress=news)
         groups = portal.groups()
         group_titles = {group["id"]: group["title"] for group in groups}
@@ -95,8 +94,9 @@ def backup(
         draft = store.begin(started, options.scope_name, label=options.label, tree=options.tree)
         draft.write("organization.json", organization_file(organization))
         journal = Journal(draft)
-        exports = ExportLedger(portal, run_id, announce=journal.announce, slots=options.exports)
+        exports = ExportLedger(portal, run_id, announce=journal.announce)
         context = RunContext(portal, store, options, exports, Path(scratch), group_titles)
+        left_behind = exports.sweep(_left_over(inventory), _announced_before(store, draft.name))
         outcomes: list[Outcome] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
@@ -107,58 +107,17 @@ def backup(
                 outcomes.append(outcome)
                 news(Event("items", done=len(outcomes), total=total, outcome=outcome))
         finally:
-            cancel.set()  # whatever ended the loop, nothing goes on behind it
-            for sentence in exports.close_all():
-                news(Event("finish", sentence))
-            journal.close()
+            try:
+                left_behind += exports.close_all()
+            finally:
+                journal.close()
         state = "stopped" if any(outcome.result is Result.STOPPED for outcome in outcomes) else "complete"
-        summary = _summary(draft.name, store, state, outcomes, options, context.new_bytes.total, began)
+        new_bytes = context.new_bytes.total
+        summary = _summary(draft.name, store, state, outcomes, options, new_bytes, began, left_behind)
         news(Event("finish", str(summary), done=len(outcomes), total=total))
         lease.check()
         _finish(draft, outcomes, news, summary, options, portal)
     return summary
-
-
-def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = None) -> pandas.DataFrame:
-    """What a backup would do to each item, and why; it changes nothing.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per item, those left out included, in the order in which a run begins them. Columns: `item_id`,
-        `title`, `type`, `owner`, `folder`, `action` (`fetch`, `exclude`), `reason` (plain words), `size_bytes`
-        (`Int64`; missing where the portal does not know).
-
-    Raises
-    ------
-    UsageError, StoreError, PortalError
-        As `backup` would.
-    """
-    import pandas
-
-    store.check_owner(portal.org_id, portal.org_name)
-    inventory = take_inventory(portal, options or BackupOptions())
-    planned = [(item, "fetch", kind_of(item).plan) for item in in_order(inventory.items)]
-    planned += [(item, "exclude", reason) for item, reason in inventory.excluded]
-    rows: list[dict[str, Any]] = [
-        {
-            "item_id": item.id,
-            "title": shown(item.title),
-            "type": item.type,
-            "owner": item.owner,
-            "folder": shown(item.folder),
-            "action": action,
-            "reason": reason,
-            "size_bytes": item.size,
-        }
-        for item, action, reason in planned
-    ]
-    return pandas.DataFrame(rows).astype({"size_bytes": "Int64"})
-
-
-def in_order(items: Sequence[Item]) -> list[Item]:
-    """The items as a run begins them: jobs on the server first, as all else goes on meanwhile, then by size."""
-    return sorted(items, key=lambda item: (kind_of(item) is not FEATURE_SERVICE, -(item.size or 0)))
 
 
 class News:
@@ -197,6 +156,13 @@ def _outcomes(
     for item, reason in inventory.excluded:
         yield Outcome(item, Result.EXCLUDED, datetime.now(UTC), message=reason)
     options = context.options
+    over = threading.Event()  # not the caller's event: theirs is not ours to set
+
+    def meanwhile() -> None:
+        journal.tick()
+        if cancel.is_set():
+            over.set()
+
     # Twice as wide as the limit, so that jobs which were given up do not hold up those that follow.
     executor = ThreadPoolExecutor(2 * options.workers, thread_name_prefix="agolkit")
     try:
@@ -205,24 +171,31 @@ def _outcomes(
             partial(save_item, context),
             executor=executor,
             limit=options.workers,
+            lane=lambda item: kind_of(item).name,
+            lanes={FEATURE_SERVICE.name: options.exports},
             idle_timeout=options.item_timeout,
-            cancel=cancel,
-            meanwhile=journal.tick,
+            cancel=over,
+            meanwhile=meanwhile,
         ):
-            yield _outcome_of(finished)
+            yield _outcome_of(finished, context)
     finally:
+        over.set()  # whatever ended the loop, nothing goes on behind it
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _outcome_of(finished: Finished[Item, Outcome]) -> Outcome:
-    """The job's own outcome, or one that says how the job ended; an unusable store ends the run."""
+def _outcome_of(finished: Finished[Item, Outcome], context: RunContext) -> Outcome:
+    """The job's own outcome, or one that says how the job ended; an unusable store or sign-in ends the run."""
     if finished.value is not None:
         return finished.value
     error = finished.error
-    if isinstance(error, StoreError):
+    if isinstance(error, StoreError | SignInError):
         raise error
     if isinstance(error, Stopped):
         return Outcome(finished.job, Result.STOPPED, datetime.now(UTC), message=str(error))
+    begun = context.in_work.pop(finished.job.id, None)
+    if isinstance(error, TimedOut) and begun is not None:
+        begun.missing.append(str(error))
+        return begun.outcome(kind=kind_of(finished.job).name, attempts=1, seconds=context.options.item_timeout)
     message = str(error)
     if not isinstance(error, AgolkitError):
         log.error("Unexpected error at item %s", finished.job.id, exc_info=error)
@@ -231,7 +204,14 @@ def _outcome_of(finished: Finished[Item, Outcome]) -> Outcome:
 
 
 def _summary(
-    name: str, store: Store, state: str, outcomes: list[Outcome], options: BackupOptions, new_bytes: int, began: float
+    name: str,
+    store: Store,
+    state: str,
+    outcomes: list[Outcome],
+    options: BackupOptions,
+    new_bytes: int,
+    began: float,
+    left_behind: Sequence[str] = (),
 ) -> RunSummary:
     counts = Counter(outcome.result for outcome in outcomes)
     failures = [
@@ -249,7 +229,8 @@ def _summary(
         new_bytes=new_bytes,
         seconds=time.monotonic() - began,
         failures=tuple(failures),
-        exit_code=Stopped.exit_code if state == "stopped" else 3 if failures else 0,
+        left_behind=tuple(left_behind),
+        exit_code=Stopped.exit_code if state == "stopped" else 3 if failures or left_behind else 0,
     )
 
 
@@ -270,6 +251,26 @@ def _finish(
     )
     draft.write(REPORT, report_page(outcomes, facts, location=draft.store.location).encode())
     close_backup(draft, facts)
+
+
+def _left_over(inventory: Inventory) -> list[Item]:
+    """The items that some run made for an export, and that nobody deleted."""
+    return [item for item, _ in inventory.excluded if EXPORT_TAG in item.tags]
+
+
+def _announced_before(store: Store, this: str) -> Iterator[Mapping[str, str]]:
+    """What killed runs of this store announced to make in the portal."""
+    for name in store.backup_names():
+        if name != this and store.summary(name)["state"] == "unfinished":
+            yield from read_announcements(store, name)
+
+
+def _who() -> str:
+    """Who runs this, for those who find the store locked."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"user {os.getuid()}"
 
 
 def _scratch_folder(options: BackupOptions) -> tempfile.TemporaryDirectory[str]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from agolkit.errors import Stopped
@@ -43,6 +44,8 @@ def run_jobs(
     *,
     executor: Executor,
     limit: int,
+    lane: Callable[[J], str] = lambda _job: "",
+    lanes: Mapping[str, int] = MappingProxyType({}),
     idle_timeout: float,
     cancel: threading.Event,
     meanwhile: Callable[[], object] = lambda: None,
@@ -51,20 +54,21 @@ def run_jobs(
     """Yield each job with its outcome as it finishes, every job exactly once.
 
     At most `limit` jobs are in work at once; the executor may be wider, so that a hung job does not hold up the next.
+    Jobs of a `lane` named in `lanes` are limited further, without holding up those of other lanes.
     A job without a `beat` for `idle_timeout` seconds is given up. (Beats are not heard from other processes: there the
     time counts from the job's beginning.) Once `cancel` is set, no new job begins, those in work get five seconds, and
     the rest are yielded as `Stopped`. `meanwhile` is called a few times a second, for what must not wait for a job.
     """
-    waiting = deque(jobs)
+    waiting = _Queue(jobs, lane, lanes)
     in_work: dict[Future[V], tuple[J, Pulse]] = {}
     stop_at: float | None = None
     while waiting or in_work:
         if cancel.is_set():
             stop_at = clock() + GRACE if stop_at is None else stop_at
-            while waiting:
-                yield Finished(waiting.popleft(), error=Stopped("The run was stopped before this was reached."))
-        while waiting and len(in_work) < limit:
-            job = waiting.popleft()
+            for job in waiting.emptied():
+                yield Finished(job, error=Stopped("The run was stopped before this was reached."))
+        while len(in_work) < limit and (found := waiting.next_beside(job for job, _ in in_work.values())):
+            job = found[0]
             pulse = Pulse(cancel, clock)
             in_work[executor.submit(_work, work, job, pulse)] = job, pulse
         meanwhile()
@@ -82,6 +86,34 @@ def run_jobs(
                 future.cancel()
                 yield Finished(job, error=Stopped("The run was stopped while this was in work."))
             return
+
+
+class _Queue(Generic[J]):
+    """Jobs that have not begun, a line for each lane."""
+
+    def __init__(self, jobs: Iterable[J], lane: Callable[[J], str], lanes: Mapping[str, int]) -> None:
+        self._lane = lane
+        self._limits = lanes
+        self._lines: dict[str, deque[J]] = {}
+        for job in jobs:
+            self._lines.setdefault(lane(job), deque()).append(job)
+
+    def __bool__(self) -> bool:
+        return any(self._lines.values())
+
+    def next_beside(self, in_work: Iterable[J]) -> tuple[J] | None:
+        """The next job that may begin beside those in work; `None`: none may."""
+        busy = Counter(map(self._lane, in_work))
+        for name, line in self._lines.items():
+            if line and busy[name] < self._limits.get(name, busy[name] + 1):
+                return (line.popleft(),)
+        return None
+
+    def emptied(self) -> Iterator[J]:
+        """Take out every job."""
+        for line in self._lines.values():
+            while line:
+                yield line.popleft()
 
 
 def _work(work: Callable[[J], V], job: J, pulse: Pulse) -> V:

@@ -220,6 +220,8 @@ class RunSummary:
     seconds: float
     failures: tuple[Outcome, ...]
     """Partial and failed items that are not accepted, worst first."""
+    left_behind: tuple[str, ...]
+    """What could not be removed from the portal, each with what to do."""
     exit_code: int
     """0, 3 or 130, as the command line ends."""
 
@@ -233,6 +235,7 @@ class RunSummary:
         for outcome in self.failures:
             item = outcome.item
             lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
+        lines += [f"  left behind: {sentence}" for sentence in self.left_behind]
         return shown("\n".join(lines))
 
     __repr__ = __str__

@@ -7,11 +7,13 @@ again even where the answer to its making was lost.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from agolkit.errors import ConnectionTrouble, NotFound, PortalError
+from agolkit.errors import AgolkitError, ConnectionTrouble, NotFound, PortalError
 from agolkit.inventory import EXPORT_TAG
+from agolkit.model import Item
 from agolkit.portal import Portal
 from agolkit.progress import beat, shielded
 
@@ -24,6 +26,8 @@ class Export:
     title: str
     item_id: str | None = None
     """Its id, once the portal has told it."""
+    is_lost: bool = False
+    """The portal gave no usable answer: the item may appear yet."""
 
 
 class ExportLedger:
@@ -33,16 +37,11 @@ class ExportLedger:
     ----------
     announce
         Called with owner, title and item id before an export item is made; it returns when that is durable.
-    slots
-        Export jobs in flight at once.
     """
 
-    def __init__(
-        self, portal: Portal, run_id: str, *, announce: Callable[[Mapping[str, str]], None], slots: int
-    ) -> None:
+    def __init__(self, portal: Portal, run_id: str, *, announce: Callable[[Mapping[str, str]], None]) -> None:
         self.portal = portal
         self.run_tag = f"{EXPORT_TAG}-{run_id}"
-        self.slots = threading.Semaphore(slots)
         self._announce = announce
         self._open: list[Export] = []
         self._made = 0
@@ -64,26 +63,26 @@ class ExportLedger:
         return export
 
     def find(self, export: Export) -> str | None:
-        """Id of the export item in the portal, matched by owner, title and the run's own tag; `None`: not there."""
-        for raw in self.portal.find_by_title(export.owner, export.title):
-            if self.run_tag in (raw.get("tags") or []) and raw.get("owner") == export.owner:
-                return str(raw["id"])
-        return None
+        """Id of the export item in the portal; `None`: not there."""
+        found = self.portal.find_by_title(export.owner, export.title)
+        return next((str(raw["id"]) for raw in found if self._is_ours(raw, export)), None)
 
     def close(self, export: Export) -> str:
         """Delete the export item permanently, if it is there; a sentence where it could not be deleted now.
 
-        Goes on when the run was stopped. What fails here is tried again by `close_all` at the end of the run, and
-        does not touch what was fetched.
+        Goes on when the run was stopped. What fails here, and what may appear late, is tried again by `close_all` at
+        the end of the run; it does not touch what was fetched.
         """
         try:
             with shielded():
-                if self._is_there(export):
+                was_there = self._is_there(export)
+                if was_there:
                     self.portal.delete_item(export.owner, str(export.item_id))
-        except (PortalError, ConnectionTrouble) as error:
+        except AgolkitError as error:
             return f"Delete the item {export.title!r} of {export.owner} by hand: {error}"
         with self._lock:
-            if export in self._open:  # a job that ends late and the end of the run may both have deleted it
+            # A job that ends late and the end of the run may both have deleted it.
+            if export in self._open and (was_there or not export.is_lost):
                 self._open.remove(export)
         return ""
 
@@ -91,8 +90,23 @@ class ExportLedger:
         """Delete every export item that is still open; a sentence for each that could not be deleted."""
         return [sentence for sentence in map(self.close, list(self._open)) if sentence]
 
+    def sweep(self, candidates: Iterable[Item], announced: Iterable[Mapping[str, str]]) -> list[str]:
+        """Delete the export items that a killed run announced and left behind; a sentence for each that could not be.
+
+        `candidates` are the items that the inventory took for export items of some run.
+        """
+        known = {(line["owner"], line["title"]) for line in announced}
+        trouble = []
+        for item in candidates:
+            if (item.owner, item.title) in known:
+                try:
+                    self.portal.delete_item(item.owner, item.id)
+                except (PortalError, ConnectionTrouble) as error:
+                    trouble.append(f"Delete the item {item.title!r} of {item.owner} by hand: {error}")
+        return trouble
+
     def _is_there(self, export: Export) -> bool:
-        """Whether the item exists and is ours: its owner, title and tags say so, not its id alone."""
+        """Whether the item exists and is ours."""
         if export.item_id is None:
             export.item_id = self.find(export)
             return export.item_id is not None
@@ -100,4 +114,10 @@ class ExportLedger:
             raw = self.portal.owner_view(export.owner, export.item_id)["item"]
         except NotFound:
             return False
-        return self.run_tag in (raw.get("tags") or []) and raw.get("owner") == export.owner
+        return self._is_ours(raw, export)
+
+    def _is_ours(self, raw: Mapping[str, Any], export: Export) -> bool:
+        """Owner, and the run's own title or tag, must agree: an id alone is never enough to delete."""
+        return raw.get("owner") == export.owner and (
+            raw.get("title") == export.title or self.run_tag in (raw.get("tags") or ())
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from functools import partial
@@ -9,24 +10,27 @@ from functools import partial
 from agolkit.errors import CheckFailed
 from agolkit.kinds.parts import extension_of, fetch_data, length_reach
 from agolkit.kinds.saving import Saving
+from agolkit.layout import extension
 from agolkit.model import Reach
 from agolkit.portal import Received
 from agolkit.progress import beat
 from agolkit.store import Spool
 
 ZIP = b"PK\x03\x04"
+OLE = b"\xd0\xcf\x11\xe0"
+"""An Office document that is protected by a password, whatever its ending."""
 SIGNATURES = {
-    ".7z": b"7z\xbc\xaf\x27\x1c",
-    ".docx": ZIP,
-    ".gif": b"GIF8",
-    ".gpkg": b"SQLite format 3\x00",
-    ".jpg": b"\xff\xd8\xff",
-    ".kmz": ZIP,
-    ".parquet": b"PAR1",
-    ".pdf": b"%PDF-",
-    ".png": b"\x89PNG",
-    ".pptx": ZIP,
-    ".xlsx": ZIP,
+    ".7z": (b"7z\xbc\xaf\x27\x1c",),
+    ".docx": (ZIP, OLE),
+    ".gif": (b"GIF8",),
+    ".gpkg": (b"SQLite format 3\x00",),
+    ".jpg": (b"\xff\xd8\xff",),
+    ".kmz": (ZIP,),
+    ".parquet": (b"PAR1", b"PARE"),
+    ".pdf": (b"%PDF-",),
+    ".png": (b"\x89PNG",),
+    ".pptx": (ZIP, OLE),
+    ".xlsx": (ZIP, OLE),
 }
 """How a file with this ending must begin. Endings that are used for several formats are not listed."""
 
@@ -48,25 +52,44 @@ def _save_data(saving: Saving) -> None:
 def keep_file(saving: Saving, spool: Spool, received: Received) -> None:
     """Check what was received as a file and keep it.
 
+    A file that is exactly as long as the portal states is the portal's file, also where it does not open: people do
+    upload damaged and encrypted ones. It is kept, with a note.
+
     Raises
     ------
     CheckFailed
-        It is not of its type, damaged, or not as long as the portal states.
+        It is not as long as the portal states; or it states nothing, and the file is not of its type or damaged.
     """
-    extension = extension_of(received, saving.item)
+    path = f"data{extension_of(received, saving.item)}"
     stated = saving.item.size
     if stated and stated != received.size:
         raise CheckFailed(f"{received.size:,} bytes came, the portal states {stated:,}.")
+    reach, proof = length_reach(received), f"{received.size:,} bytes"
+    try:
+        check_signature(spool, path)
+        if is_zip(spool):
+            reach, proof = Reach.CONTENT, f"zip, {proven_members(spool):,} files"
+    except CheckFailed as error:
+        if not stated:
+            raise
+        saving.notes.append(f"data: saved as the portal has it, but {error}")
+    saving.keep("data", spool, path, Reach.LENGTH if stated and reach is Reach.PARSED else reach, proof)
+
+
+def check_signature(spool: Spool, path: str) -> None:
+    """Raise `CheckFailed` where a file does not begin as files with its ending do."""
+    ending = extension(path)
+    beginnings = SIGNATURES.get(ending, (b"",))
     with spool.open() as stream:
-        head = stream.read(16)
-    if not head.startswith(SIGNATURES.get(extension, b"")):
-        raise CheckFailed(f"what the portal sent is not a {extension} file.")
-    if head.startswith(ZIP):
-        saving.keep("data", spool, f"data{extension}", Reach.CONTENT, f"zip, {proven_members(spool):,} files")
-    elif stated:
-        saving.keep("data", spool, f"data{extension}", Reach.LENGTH, f"{stated:,} bytes")
-    else:
-        saving.keep("data", spool, f"data{extension}", length_reach(received), f"{received.size:,} bytes")
+        head = stream.read(1024)
+    if not any(head.startswith(each) for each in beginnings) and not (ending == ".pdf" and b"%PDF-" in head):
+        raise CheckFailed(f"it is not a {ending} file.")
+
+
+def is_zip(spool: Spool) -> bool:
+    """Whether the content begins like a zip."""
+    with spool.open() as stream:
+        return stream.read(4) == ZIP
 
 
 def proven_members(spool: Spool) -> int:
@@ -75,7 +98,7 @@ def proven_members(spool: Spool) -> int:
     Raises
     ------
     CheckFailed
-        The zip is cut off or a member is damaged. Fetching it again may help.
+        The zip is cut off, a member is damaged or cannot be read without a password. Fetching it again may help.
     """
     try:
         with spool.open() as stream, zipfile.ZipFile(stream) as archive:
@@ -85,5 +108,7 @@ def proven_members(spool: Spool) -> int:
                     while member.read(1 << 20):
                         beat()
             return len(members)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise CheckFailed(f"the zip is damaged ({error}).") from None
+    except NotImplementedError as error:
+        raise CheckFailed(f"the zip cannot be tested ({error}).") from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError) as error:
+        raise CheckFailed(f"the zip is damaged or encrypted ({error}).") from None

@@ -1,4 +1,4 @@
-"""The parts that an item of any kind may have: description, sharing, thumbnail, metadata, resources, relations."""
+"""The parts that an item of any kind may have: description, sharing, pictures, metadata, resources, relations."""
 
 from __future__ import annotations
 
@@ -10,29 +10,42 @@ from urllib.parse import quote
 from agolkit.errors import CheckFailed, NotFound
 from agolkit.kinds.relations import relation_types
 from agolkit.kinds.saving import Saving
-from agolkit.layout import extension, safe_paths
+from agolkit.layout import extension, safe_path, safe_paths
 from agolkit.model import Item, Reach
 from agolkit.portal import Received
 from agolkit.store import Spool
 
+NO_METADATA = "CONT_0036"
+EMPTY = b"{}"
 IMAGES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 
 
+INFO_FILES = {"Form": ("form.json", "forminfo.json")}
+"""What item types keep below `info/` beside pictures and metadata."""
+
+
 def save_parts(saving: Saving) -> None:
-    """Save everything but the payload. The description comes first: without it there is nothing to hold on to."""
-    save_description(saving)
-    saving.part("thumbnail", partial(save_thumbnail, saving))
+    """Save everything but the payload and the description."""
+    raw = saving.item.raw
+    saving.part("thumbnail", partial(save_picture, saving, "thumbnail", raw.get("thumbnail"), "thumbnail"))
+    for name in (*(raw.get("screenshots") or ()), raw.get("largeThumbnail"), raw.get("banner")):
+        saving.part(f"picture {name}", partial(save_picture, saving, "picture", name, "info"))
+    for name in INFO_FILES.get(saving.item.type, ()):
+        saving.part(name, partial(save_info_file, saving, name))
     saving.part("metadata", partial(save_metadata, saving))
     saving.part("resources", partial(save_resources, saving))
     saving.part("relations", partial(save_relations, saving))
 
 
 def save_description(saving: Saving) -> None:
-    """Save the item JSON as its owner or an administrator sees it, and with whom it is shared."""
+    """Save the item JSON as its owner or an administrator sees it, and with whom it is shared.
+
+    It is read last: when it is not of the moment at which the item was listed, the other parts may be older.
+    """
     item = saving.item
     answer = saving.portal.owner_view(item.owner, item.id)
     saving.item = Item.from_json(answer["item"], folder=item.folder)
-    sharing = answer.get("sharing") or {}
+    sharing = answer["sharing"]
     groups = [str(group) for group in sharing.get("groups") or ()]
     titles = saving.context.group_titles
     saving.groups = tuple(titles.get(group, group) for group in groups)
@@ -41,18 +54,32 @@ def save_description(saving: Saving) -> None:
     saving.keep_json("sharing", "sharing.json", {"access": sharing.get("access", item.access), "groups": named})
 
 
-def save_thumbnail(saving: Saving) -> None:
-    """Save the picture that the item JSON names, if it names one."""
-    name = saving.item.raw.get("thumbnail")
+def save_picture(saving: Saving, part: str, name: str | None, folder: str) -> None:
+    """Save a picture that the item JSON names, if it names one."""
     if not name:
         return
     with saving.context.spool() as spool:
-        received = saving.portal.download(f"content/items/{saving.item.id}/info/{quote(name)}", spool)
+        received = fetch(saving, f"info/{quote(name)}", spool)
         head = _head(spool)
-        extension = next((ext for magic, ext in IMAGES.items() if head.startswith(magic)), None)
-        if extension is None and b"<svg" not in head:
+        ending = next((ext for magic, ext in IMAGES.items() if head.startswith(magic)), None)
+        if ending is None and b"<svg" not in head:
             raise CheckFailed("what the portal sent is not a picture.")
-        saving.keep("thumbnail", spool, f"thumbnail{extension or '.svg'}", length_reach(received))
+        path, exact_name = f"thumbnail{ending or '.svg'}", None
+        if part != "thumbnail":
+            path, exact_name = safe_path(name, f"{folder}/")
+        saving.keep(part, spool, path, length_reach(received), exact_name=exact_name)
+
+
+def save_info_file(saving: Saving, name: str) -> None:
+    """Save one JSON file below `info/`, if there is one."""
+    with saving.context.spool() as spool:
+        try:
+            fetch(saving, f"info/{name}", spool)
+        except NotFound:  # a form that was never published has none
+            return
+        if not is_json(spool):
+            raise CheckFailed("what the portal sent is not JSON.")
+        saving.keep("info", spool, f"info/{name}", Reach.PARSED)
 
 
 def save_metadata(saving: Saving) -> None:
@@ -61,15 +88,19 @@ def save_metadata(saving: Saving) -> None:
         return
     with saving.context.spool() as spool:
         try:
-            saving.portal.download(f"content/items/{saving.item.id}/info/metadata/metadata.xml", spool)
-        except NotFound:  # the keyword outlives a deleted document
-            return
+            fetch(saving, "info/metadata/metadata.xml", spool)
+        except NotFound as error:
+            if NO_METADATA in error.words:  # the keyword outlives a deleted document
+                return
+            raise
         try:
             with spool.open() as stream:
                 for _event, element in ElementTree.iterparse(stream):
                     element.clear()
-        except ElementTree.ParseError as error:
-            raise CheckFailed(f"what the portal sent is not XML ({error}).") from None
+        except (ElementTree.ParseError, ValueError, LookupError) as error:
+            raise CheckFailed(f"what the portal sent is not XML that can be read ({error}).") from None
+        if element.tag.rsplit("}", 1)[-1].casefold() == "html":
+            raise CheckFailed("the portal sent a web page instead of metadata.")
         saving.keep("metadata", spool, "metadata.xml", Reach.PARSED)
 
 
@@ -84,7 +115,7 @@ def save_resources(saving: Saving) -> None:
 def save_resource(saving: Saving, name: str, stated: object, path: str, exact_name: str | None) -> None:
     """Save one resource; it is as long as the portal lists it, where it lists that."""
     with saving.context.spool() as spool:
-        received = saving.portal.download(f"content/items/{saving.item.id}/resources/{quote(name)}", spool)
+        received = fetch(saving, f"resources/{quote(name)}", spool)
         if isinstance(stated, int) and stated >= 0 and stated != received.size:
             raise CheckFailed(f"{received.size:,} bytes came, the portal lists {stated:,}.")
         saving.keep("resource", spool, path, length_reach(received), exact_name=exact_name)
@@ -112,14 +143,29 @@ def length_reach(received: Received) -> Reach:
     return Reach.LENGTH if received.stated is not None else Reach.PARSED
 
 
+def fetch(saving: Saving, path: str, spool: Spool) -> Received:
+    """Stream one file of the item into `spool`. Asking for JSON changes no file; it makes errors readable."""
+    return saving.portal.download(f"content/items/{saving.item.id}/{path}", spool, params={"f": "json"})
+
+
 def fetch_data(saving: Saving, spool: Spool) -> Received:
-    """The payload of the item in `spool`. An empty one is asked for twice before it is believed."""
-    address = f"content/items/{saving.item.id}/data"
-    received = saving.portal.download(address, spool)
+    """The payload of the item in `spool`. An empty one is asked for twice before it is believed.
+
+    Raises
+    ------
+    CheckFailed
+        Nothing, or an empty document, came although the portal states more. Fetching it again may help.
+    """
+    received = fetch(saving, "data", spool)
     if received.size == 0:
-        received = saving.portal.download(address, spool)
-        if received.size == 0 and (saving.item.size or 0) > 0:
-            raise CheckFailed(f"the portal sent nothing, although it states {saving.item.size:,} bytes.")
+        received = fetch(saving, "data", spool)
+    if received.size <= len(EMPTY) and received.size < (saving.item.size or 0):
+        content = spool.read()
+        if not content.strip() or content.strip() in (EMPTY, b"[]"):
+            raise CheckFailed(
+                f"the portal sent {'an empty document' if content else 'nothing'}, although it states "
+                f"{saving.item.size:,} bytes."
+            )
     return received
 
 
@@ -130,7 +176,7 @@ def is_json(spool: Spool) -> bool:
     try:
         with spool.open() as stream:
             json.load(stream)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.parts import fetch_data, is_json
+from agolkit.kinds.parts import fetch, is_json
 from agolkit.kinds.saving import Saving
 from agolkit.model import Reach
 
@@ -19,13 +19,23 @@ def save_reference(saving: Saving) -> None:
     this portal: saving only their description makes the item `partial`, never `described`.
     """
     save_overrides(saving)
-    item = saving.item
-    if "Hosted Service" in item.type_keywords and saving.portal.owns(item.url):
+    if is_hosted_here(saving):
         saving.missing.append(f"data: {NOT_YET}")
-        return
-    is_style = item.type == "Vector Tile Service" and any(part.name == "resource" for part in saving.parts)
-    saving.lives_elsewhere = not is_style
-    saving.described = "The data lives outside this portal; description, sharing and url are saved."
+    elif saving.item.type == "Vector Tile Service" and any(part.name == "resource" for part in saving.parts):
+        saving.lives_elsewhere = False
+
+
+def is_hosted_here(saving: Saving) -> bool:
+    """Whether this portal holds the data of a service; what that means for the verdict is noted."""
+    item = saving.item
+    if "Hosted Service" not in item.type_keywords:
+        saving.lives_elsewhere = True
+        saving.described = "It refers to a service whose data this portal does not host; description and url are saved."
+        return False
+    if not saving.portal.owns(item.url):
+        saving.missing.append("data: the service is hosted, but on a server that the portal does not name as its own")
+        return False
+    return True
 
 
 def save_overrides(saving: Saving) -> None:
@@ -35,7 +45,7 @@ def save_overrides(saving: Saving) -> None:
 
 def _save_overrides(saving: Saving) -> None:
     with saving.context.spool() as spool:
-        received = fetch_data(saving, spool)
+        received = fetch(saving, "data", spool)
         if received.size > 0:
             if not is_json(spool):
                 raise CheckFailed("what the portal sent is not JSON.")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from agolkit.kinds.document import save_document
 from agolkit.kinds.feature_service import save_feature_service
 from agolkit.kinds.file import save_file
-from agolkit.kinds.parts import save_parts
+from agolkit.kinds.parts import save_description, save_parts
 from agolkit.kinds.reference import save_reference
 from agolkit.kinds.saving import RunContext, Saving
 from agolkit.model import Item, Outcome, plain
@@ -29,6 +30,9 @@ class Kind:
     plan: str
     """What a run will do to such an item, in plain words."""
 
+
+LOOKS = 2
+"""How often an item is saved that is edited meanwhile."""
 
 DOCUMENT = Kind("document", save_document, "save its JSON, resources and description")
 FILE = Kind("file", save_file, "save its file, resources and description")
@@ -59,19 +63,24 @@ def save_item(context: RunContext, item: Item) -> Outcome:
     ------
     Stopped, TimedOut
         The run, or this item's time, has ended.
-    StoreError
-        The store cannot be written to any more; no item can be saved.
+    StoreError, SignInError
+        The store cannot be written to, or the portal not be read, any more: no item can be saved.
     """
     began = time.monotonic()
     kind = kind_of(item)
-    saving = Saving(context, item)
-
-    def save_all() -> None:
+    for look in range(1, LOOKS + 1):
+        saving = context.in_work[item.id] = Saving(context, item)
         save_parts(saving)
         kind.save(saving)
-
-    saving.part("item", save_all)
-    return saving.outcome(attempts=attempts_noted(), seconds=time.monotonic() - began, kind=kind.name)
+        saving.part("item", partial(save_description, saving))
+        # The rows of a service have edit stamps of their own, and its export may move `modified`.
+        if saving.item.modified == item.modified or kind is FEATURE_SERVICE:
+            break
+        if look == LOOKS:
+            saving.missing.append("it was edited while it was saved; the parts may be of different moments")
+        item = saving.item
+    del context.in_work[item.id]
+    return saving.outcome(kind=kind.name, attempts=attempts_noted(), seconds=time.monotonic() - began)
 
 
 FEATURE_SERVICES = _names("Feature Service\nTable")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from agolkit.model import plain
+
 Direction = Literal["forward", "reverse"]
 
 FORWARD = {
@@ -48,15 +50,33 @@ FORWARD = {
     "3DTiles Service": ["Service2Data", "Service2Service"],
 }
 
+SOURCES = [
+    "Compact Tile Package",
+    "CSV",
+    "File Geodatabase",
+    "GeoJson",
+    "GeoPackage",
+    "Microsoft Excel",
+    "Scene Package",
+    "Service Definition",
+    "Shapefile",
+    "Tile Package",
+    "Vector Tile Package",
+]
+"""Files that a hosted service can be published from."""
+
 REVERSE = {
     "Code Attachment": ["WMA2Code", "MobileApp2Code"],
     "Feature Service": ["Service2Service", "Survey2Service", "Survey2Data"],
     "Map Area": ["Map2Area"],
-    "Service Definition": ["Service2Data"],
     "StoryMap": ["Theme2Story"],
+    **{item_type: ["Service2Data"] for item_type in SOURCES},
 }
+
+_FORWARD = {plain(item_type): types for item_type, types in FORWARD.items()}
+_REVERSE = {plain(item_type): types for item_type, types in REVERSE.items()}
 
 
 def relation_types(item_type: str) -> dict[Direction, list[str]]:
     """The relationship types to ask an item of this type for, by direction."""
-    return {"forward": FORWARD.get(item_type, []), "reverse": REVERSE.get(item_type, [])}
+    return {"forward": _FORWARD.get(plain(item_type), []), "reverse": _REVERSE.get(plain(item_type), [])}

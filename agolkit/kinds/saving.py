@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,14 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agolkit.errors import CheckFailed, ConnectionTrouble, JobFailed, PortalError
+from agolkit.errors import AgolkitError, CheckFailed, JobFailed, PortalError, SignInError, Stopped, StoreError
 from agolkit.kinds.exports import ExportLedger
-from agolkit.model import PAYLOADS, Item, Outcome, Part, Reach, Result
+from agolkit.model import PAYLOADS, Item, Outcome, Part, Reach, Result, shown
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
 from agolkit.progress import TimedOut
 from agolkit.retry import with_retries
 from agolkit.store import Spool, Store
+
+log = logging.getLogger(__name__)
 
 MOST_SAID = 10
 """Missing parts that a message names one by one."""
@@ -46,6 +49,8 @@ class RunContext:
     scratch: Path
     group_titles: Mapping[str, str]
     new_bytes: NewBytes = field(default_factory=NewBytes)
+    in_work: dict[str, Saving] = field(default_factory=dict)
+    """Items that are being saved, by id: what there is of an item whose time ran out."""
 
     def spool(self) -> Spool:
         return Spool(self.scratch)
@@ -85,10 +90,13 @@ class Saving:
         attempts = self.context.options.attempts
         try:
             with_retries(save, attempts=attempts, on=(CheckFailed, JobFailed), sleep=self.portal.sleep)
-        except TimedOut:
+        except (TimedOut, Stopped, SignInError, StoreError):
             raise
-        except (PortalError, ConnectionTrouble, CheckFailed) as error:
+        except AgolkitError as error:
             return f"{name}: {in_words(error)}"
+        except Exception as error:  # a defect of ours must cost one part, and not all that was saved of the item
+            log.exception("Unexpected error at %s of item %s", name, self.item.id)
+            return f"{name}: agolkit itself failed ({type(error).__name__}: {error}); please report it"
         return ""
 
     def keep(
@@ -103,13 +111,15 @@ class Saving:
     def keep_json(self, name: str, path: str, value: Mapping[str, Any]) -> None:
         """Put what the portal told in several answers into one JSON file."""
         with self.context.spool() as spool:
-            spool.write(json.dumps(value, ensure_ascii=False, indent=1).encode())
+            spool.write(shown(json.dumps(value, ensure_ascii=False, indent=1)).encode())
             self.keep(name, spool, path, Reach.PARSED)
 
-    def outcome(self, *, attempts: int, seconds: float, kind: str) -> Outcome:
+    def outcome(self, *, kind: str, attempts: int, seconds: float) -> Outcome:
         """The verdict, exactly as the words define it."""
+        if self.parts and not any(part.name == "item" for part in self.parts):
+            self.keep_json("item", "item.json", self.item.raw)  # as it was listed: better than none
         has_payload = any(part.name in PAYLOADS for part in self.parts) and not self.lives_elsewhere
-        said = self.missing or self.notes
+        said = [*self.missing, *self.notes]
         message = "; ".join(said[:MOST_SAID])
         if len(said) > MOST_SAID:
             message += f"; and {len(said) - MOST_SAID:,} more"
@@ -120,7 +130,8 @@ class Saving:
         elif has_payload:
             result = Result.VERIFIED
         else:
-            result, message = Result.DESCRIBED, self.described
+            result = Result.DESCRIBED
+            message = "; ".join([self.described, *self.notes])
         return Outcome(
             item=self.item,
             result=result,

@@ -25,7 +25,11 @@ _MAY_PASS = {429, 500, 502, 503, 504}
 def make_gis(url: str, session: PortalSession, *, attempts: int, sleep: Callable[[float], None]) -> GIS:
     """The signed-in GIS on the pool, the token and the rules of `session`; `arcgis.env.active_gis` is left alone."""
     own = _RetryingSession(session, attempts=attempts, sleep=sleep)
-    return GIS(url, session=_InjectedSession(own), set_active=False)
+    injected = _InjectedSession(own)
+    gis = GIS(url, session=injected, custom_auth=own.auth, adapter={"https://": _Detour(own)}, set_active=False)
+    # Before 2.4.3 `session` is ignored; signed in by the other two, the GIS gives up the session of its own here.
+    gis._session = gis._con._session = injected
+    return gis
 
 
 class _RetryingSession(PortalSession):
@@ -75,6 +79,20 @@ class _GisSignature(EsriUserTokenAuth):  # type: ignore[misc]
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return self._signature(request)
+
+
+class _Detour(requests.adapters.BaseAdapter):
+    """Sends what a session of `arcgis` sends by way of ours: its connections, trust, time-outs, retries, redirects."""
+
+    def __init__(self, session: PortalSession) -> None:
+        super().__init__()
+        self._session = session
+
+    def send(self, request: requests.PreparedRequest, stream: bool = False, *_: Any, **__: Any) -> requests.Response:
+        return self._session.send(request, stream=stream)
+
+    def close(self) -> None:
+        """Nothing is closed: the connections are not arcgis' own."""
 
 
 class _InjectedSession(EsriSession):  # type: ignore[misc]

@@ -30,6 +30,8 @@ class ServiceLayer:
     has_attachments: bool
     page: int
     """Rows that the server gives at once."""
+    fields: frozenset[str]
+    """Names of its fields, in lower case, but for those that a geodatabase makes itself."""
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> ServiceLayer:
@@ -43,6 +45,11 @@ class ServiceLayer:
             global_id_field=raw.get("globalIdField") or None,
             has_attachments=bool(raw.get("hasAttachments")),
             page=min(int(raw.get("maxRecordCount") or 1000), LARGEST_PAGE),
+            fields=frozenset(
+                str(field["name"]).casefold()
+                for field in raw.get("fields") or ()
+                if field.get("type") not in ("esriFieldTypeOID", "esriFieldTypeGeometry")
+            ),
         )
 
 
@@ -66,6 +73,14 @@ def plain_id(global_id: object) -> str:
     return str(global_id).strip("{}").upper()
 
 
+def _ids(answer: Mapping[str, Any]) -> list[int]:
+    """Ids of the layers and tables that an answer names; both lists must be there."""
+    lists = [answer.get("layers"), answer.get("tables")]
+    if not all(isinstance(each, list) for each in lists):
+        raise NotAnAnswer("The service does not say which layers and tables it has.")
+    return sorted(int(raw["id"]) for each in lists for raw in each or ())
+
+
 class FeatureService:
     """Reads one hosted feature service through the portal's session."""
 
@@ -73,13 +88,19 @@ class FeatureService:
         self.portal = portal
         self.url = url.rstrip("/")
 
-    def root(self) -> dict[str, Any]:
-        """The JSON of the service."""
-        return self.portal.get_json(self.url)
+    def describe(self) -> dict[str, Any]:
+        """`{"root": …, "layers": {"layers": […], "tables": […]}}`: the service, and each layer and table in full.
 
-    def layers(self) -> dict[str, Any]:
-        """The full JSON of every layer and table: `{"layers": […], "tables": […]}`."""
-        return self.portal.get_json(f"{self.url}/layers")
+        Raises
+        ------
+        NotAnAnswer
+            The two do not name the same layers. Trying again may help.
+        """
+        root, full = self.portal.get_json(self.url), self.portal.get_json(f"{self.url}/layers")
+        named = [_ids(each) for each in (root, full)]
+        if named[0] != named[1]:
+            raise NotAnAnswer(f"The service names the layers {named[0]}, but describes the layers {named[1]}.")
+        return {"root": root, "layers": full}
 
     def admin(self) -> dict[str, Any]:
         """The administrator's definition, which holds view sources and filters; for owner and administrators."""

@@ -14,9 +14,7 @@ from urllib.parse import urlsplit
 
 from agolkit.errors import (
     ConnectionTrouble,
-    Forbidden,
     NotAnAnswer,
-    NotFound,
     PortalError,
     RateLimited,
     SecondFactorNeeded,
@@ -105,7 +103,9 @@ def connect(
         portal.about = portal.get_json("portals/self")
         if not portal.org_id or not (portal.about.get("user") or portal.about.get("appInfo")):
             raise SignInError(f"{portal.url} does not say who is signed in: it did not take the sign-in.")
-        hosts |= _own_hosts(portal)
+        named = _own_hosts(portal)
+        hosts |= named or set()
+        portal.knows_own_hosts = named is not None
     except TokenRejected as error:
         raise SignInError(f"{portal.url} rejects the token: {error.words or error}. Get a new one.") from error
     except (ServerTrouble, RateLimited, NotAnAnswer) as error:
@@ -261,18 +261,16 @@ def _text(answer: dict[str, Any], key: str) -> str:
     return value
 
 
-def _own_hosts(portal: Portal) -> set[str]:
-    """The hosts of hosted services that the portal names as its own."""
-    address = "portals/self/urls" if portal.is_online else "portals/self/servers"
+def _own_hosts(portal: Portal) -> set[str] | None:
+    """The hosts of hosted services that the portal names as its own; `None` where it does not name them."""
     try:
-        answer = portal.get_json(address)
-    except (Forbidden, NotFound):
-        return set()  # this account may not see them: then no token goes there
-    named: list[object] = []
-    if portal.is_online:
-        for protocols in (answer.get("urls") or {}).values():
-            named += protocols.get("https") or [] if isinstance(protocols, dict) else []
-        return {host_of(f"https://{str(name).removeprefix('https://')}") for name in named} - {""}
-    for server in answer.get("servers") or []:
-        named += [server.get("url"), server.get("adminUrl")]
-    return {host_of(str(name)) for name in named if name} - {""}
+        if portal.is_online:
+            urls = portal.get_json("portals/self/urls", needs={"urls": dict})["urls"]
+            names = [name for protocols in urls.values() for name in protocols.get("https") or ()]
+            return {host_of(f"https://{name.removeprefix('https://')}") for name in names} - {""} or None
+        servers = portal.get_json("portals/self/servers", needs={"servers": list})["servers"]
+        return {host_of(server.get(key) or "") for server in servers for key in ("url", "adminUrl")} - {""}
+    except TokenRejected:
+        raise
+    except PortalError:
+        return None  # this account may not see them, or the portal cannot say: then no token goes there

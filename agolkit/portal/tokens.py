@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -28,12 +29,29 @@ class Token:
 Grant = Callable[[], Token]
 
 
+# Where these stand in an address, two readers of it disagree which host is meant.
+_DOUBTFUL = re.compile(r"[\x00-\x1f\x7f\\]")
+
+
+def over_https(url: str) -> str:
+    """An address as it is asked for: an old item may name its service by `http`, but nothing is sent in the open."""
+    scheme, separator, rest = url.strip().partition("://")
+    if scheme.lower() != "http":
+        return url
+    host, slash, path = rest.partition("/")
+    return f"https{separator}{host.removesuffix(':80')}{slash}{path}"
+
+
 def host_of(url: str) -> str:
-    """`host:port` of an https address, in lower case; empty for anything else."""
-    parts = urlsplit(url)
-    if parts.scheme.lower() != "https" or not parts.hostname:
+    """`host:port` that an http or https address leads to over https, in lower case; empty where that is in doubt."""
+    try:
+        parts = urlsplit(over_https(url))
+        host, port = parts.hostname, parts.port
+    except ValueError:
         return ""
-    return f"{parts.hostname.lower()}:{parts.port or 443}"
+    if parts.scheme.lower() != "https" or not host or _DOUBTFUL.search(url) or "@" in parts.netloc:
+        return ""
+    return f"{host.lower()}:{port or 443}"
 
 
 class Tokens:
@@ -97,7 +115,7 @@ class Tokens:
 
     def _obtain(self) -> None:
         if self._refused is not None:
-            raise self._refused
+            raise self._refused.with_traceback(None)  # it is raised for each remaining item; its traceback would grow
         try:
             token = self._grant()
         except SignInError as error:
@@ -123,11 +141,12 @@ class Signature(requests.auth.AuthBase):
         return self._tokens.current()
 
     def owns(self, url: str) -> bool:
-        """Whether `url` is an https address on a host that the portal names as its own."""
+        """Whether `url` leads to a host that the portal names as its own."""
         return host_of(url) in self._hosts
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.owns(request.url or ""):
+        url = request.url or ""
+        if url.startswith("https://") and self.owns(url):
             request.headers[TOKEN_HEADER] = f"Bearer {self._tokens.current()}"
             if self._referer:
                 # The portal binds a token to the referer that it was made for.

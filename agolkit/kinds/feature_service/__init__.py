@@ -13,7 +13,7 @@ from typing import Any
 from agolkit.kinds.feature_service.attachments import save_attachments
 from agolkit.kinds.feature_service.geodatabase import save_geodatabase
 from agolkit.kinds.feature_service.rows import save_rows
-from agolkit.kinds.reference import save_overrides
+from agolkit.kinds.reference import is_hosted_here, save_overrides
 from agolkit.kinds.saving import Saving
 from agolkit.model import Item
 from agolkit.options import BackupOptions
@@ -26,13 +26,11 @@ def save_feature_service(saving: Saving) -> None:
     """Save a hosted service with its rows; of somebody else's service, the reference."""
     save_overrides(saving)
     item = saving.item
-    if "Hosted Service" not in item.type_keywords or not saving.portal.owns(item.url):
-        saving.lives_elsewhere = True
-        saving.described = "The layers live outside this portal; description, sharing and url are saved."
+    if not is_hosted_here(saving):
         return
     service = FeatureService(saving.portal, item.url)
     definition: dict[str, Any] = {}
-    saving.part("definition", lambda: definition.update(root=service.root(), layers=service.layers()))
+    saving.part("definition", lambda: definition.update(service.describe()))
     saving.part("admin definition", lambda: definition.update(admin=service.admin()))
     if "layers" in definition:
         save_contents(saving, service, definition)
@@ -46,8 +44,9 @@ def formats_for(options: BackupOptions, item: Item, layers: Sequence[ServiceLaye
         case "both":
             return {"fgdb", "rows"}
         case "auto":
-            is_large = (item.size or 0) > options.export_max_bytes
-            return {"rows"} if is_large or any(layer.has_attachments for layer in layers) else {"fgdb"}
+            # Without GlobalIDs a geodatabase can only be compared by count; rows always have ids of their own.
+            by_rows = any(layer.has_attachments or layer.global_id_field is None for layer in layers)
+            return {"rows"} if by_rows or (item.size or 0) > options.export_max_bytes else {"fgdb"}
         case chosen:
             return {chosen}
 
@@ -55,7 +54,8 @@ def formats_for(options: BackupOptions, item: Item, layers: Sequence[ServiceLaye
 def save_contents(saving: Saving, service: FeatureService, definition: dict[str, Any]) -> None:
     """Save the rows of all layers, and note in the definition what is where."""
     told = definition["layers"]
-    layers = [ServiceLayer.from_json(raw) for raw in [*told.get("layers", ()), *told.get("tables", ())]]
+    described = [*told["layers"], *told["tables"]]
+    layers = [ServiceLayer.from_json(raw) for raw in described if raw.get("type") != "Group Layer"]
     formats = formats_for(saving.context.options, saving.item, layers)
     if "fgdb" in formats:
         trouble = saving.attempt(

@@ -32,6 +32,11 @@ LONGEST_LOOK = 2.0
 """Seconds between two questions for the state of an export job; each wait is half as long again as the last."""
 
 
+IDS_AT_ONCE = 50_000
+ATTACHMENTS_AT_ONCE = 4
+"""Rows of the geodatabase in memory at once; an attachment may have many megabytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProvenLayer:
     """A layer of the service and the geodatabase's layer that was proven to hold its rows."""
@@ -60,24 +65,20 @@ def save_geodatabase(saving: Saving, service: FeatureService, layers: Sequence[S
         proven = prove(spool.path(), service, layers, is_view=is_view)
         rows, attachments = sum(each.rows for each in proven), sum(each.attachments for each in proven)
         proof = f"{len(layers)} layers, {rows:,} of {rows:,} rows, {attachments:,} attachments, {members} files"
-        saving.keep("geodatabase", spool, "layers.gdb.zip", Reach.CONTENT, proof)
+        by_id = all(layer.global_id_field or not each.rows for layer, each in zip(layers, proven, strict=True))
+        saving.keep("geodatabase", spool, "layers.gdb.zip", Reach.CONTENT if by_id else Reach.PARSED, proof)
     return [{"id": each.id, "layer": each.geodatabase_layer} for each in proven]
 
 
 def export_into(saving: Saving, spool: Spool) -> None:
     """Have the portal make a geodatabase of the item, fetch it, and delete the export item whatever happens."""
     ledger, owner = saving.context.exports, saving.item.owner
-    while not ledger.slots.acquire(timeout=1.0):
-        beat()
+    export = ledger.open(owner, saving.item.id)
     try:
-        export = ledger.open(owner, saving.item.id)
-        try:
-            make_export(saving, export)
-            saving.portal.download(f"content/items/{export.item_id}/data", spool)
-        finally:
-            ledger.close(export)
+        make_export(saving, export)
+        saving.portal.download(f"content/items/{export.item_id}/data", spool, params={"f": "json"})
     finally:
-        ledger.slots.release()
+        ledger.close(export)
 
 
 def make_export(saving: Saving, export: Export) -> None:
@@ -90,6 +91,7 @@ def make_export(saving: Saving, export: Export) -> None:
     except (PortalError, ConnectionTrouble) as error:
         if not error.transient:
             raise
+        export.is_lost = True
         export.item_id = ledger.find(export)
         if export.item_id is None:
             raise JobFailed(f"The portal did not begin the export: {error}") from None
@@ -121,7 +123,7 @@ def wait_for_export(saving: Saving, export: Export, job_id: str) -> None:
 
 
 def prove(path: Path, service: FeatureService, layers: Sequence[ServiceLayer], *, is_view: bool) -> list[ProvenLayer]:
-    """Compare every layer of the service with the geodatabase, by the set of GlobalIDs, else by count.
+    """Compare every layer of the service with the geodatabase, by the set of GlobalIDs, else by count and fields.
 
     A view's geodatabase may hold more rows than the view shows, because the portal exports to its owner without the
     view's filter; all that it shows must be there.
@@ -134,19 +136,21 @@ def prove(path: Path, service: FeatureService, layers: Sequence[ServiceLayer], *
     try:
         geodatabase = geodatabase_in(path)
         names = [str(name) for name, _geometry in pyogrio.list_layers(geodatabase)]
-    except pyogrio.errors.DataSourceError as error:
-        raise CheckFailed(f"the geodatabase does not open ({error}).") from None
-    proven = []
-    for layer in layers:
-        served = service.row_ids(layer)
-        counted = service.count(layer)
-        if counted != len(served):
-            raise CheckFailed(f"layer {layer.name!r}: {len(served):,} ids listed, {counted:,} rows counted.")
-        name = _matching(geodatabase, names, layer, served, is_view=is_view)
-        attachments = 0
-        if layer.has_attachments:
-            attachments = prove_attachments(geodatabase, names, name, layer, service, served, is_view=is_view)
-        proven.append(ProvenLayer(layer.id, name, len(served), attachments))
+        free = [name for name in names if not name.endswith(("__ATTACH", "__ATTACHREL"))]
+        proven = []
+        for layer in layers:
+            served = service.row_ids(layer)
+            counted = service.count(layer)
+            if counted != len(served):
+                raise CheckFailed(f"layer {layer.name!r}: {len(served):,} ids listed, {counted:,} rows counted.")
+            name = _matching(geodatabase, free, layer, served, is_view=is_view)
+            free.remove(name)
+            attachments = 0
+            if layer.has_attachments:
+                attachments = prove_attachments(geodatabase, names, name, layer, service, served, is_view=is_view)
+            proven.append(ProvenLayer(layer.id, name, len(served), attachments))
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException, ValueError) as error:
+        raise CheckFailed(f"the geodatabase cannot be read ({error}).") from None
     return proven
 
 
@@ -166,26 +170,32 @@ def geodatabase_in(path: Path) -> str:
     return f"/vsizip/{{{path}}}/{found[0]}"
 
 
-def _matching(geodatabase: str, names: list[str], layer: ServiceLayer, served: dict[int, str], *, is_view: bool) -> str:
-    """The geodatabase's layer that holds the rows of `layer`; one with its name is looked at first."""
+def _matching(
+    geodatabase: str, names: Sequence[str], layer: ServiceLayer, served: dict[int, str], *, is_view: bool
+) -> str:
+    """The one of `names` that holds the rows of `layer`; one with its name is looked at first.
+
+    Rows without GlobalIDs, and no rows at all, say nothing of where they came from: there the name must fit too.
+    """
     best = ""
     for name in sorted(names, key=lambda name: _letters(name) != _letters(layer.name)):
-        if name.endswith(("__ATTACH", "__ATTACHREL")):
-            continue
-        if layer.global_id_field:
-            column = _column(geodatabase, name, layer.global_id_field)
-            saved = {plain_id(value) for value in _values(geodatabase, name, column)} if column else None
+        is_namesake = _letters(name) == _letters(layer.name)
+        facts = pyogrio.read_info(geodatabase, layer=name)
+        rows = int(facts["features"])
+        fields = {str(field).casefold(): str(field) for field in facts["fields"]}
+        fits = rows >= len(served) if is_view else rows == len(served)
+        column = fields.get((layer.global_id_field or "").casefold())
+        if column and served:
             wanted = set(served.values())
-            if saved is not None and (wanted <= saved if is_view else wanted == saved):
+            saved = {plain_id(value) for value in _values(geodatabase, name, column)}
+            if fits and wanted <= saved:
                 return name
-            found = len(wanted & saved) if saved else 0
-        else:
-            found = int(pyogrio.read_info(geodatabase, layer=name)["features"])
-            if _letters(name) == _letters(layer.name) and (found >= len(served) if is_view else found == len(served)):
-                return name
+            rows = len(wanted & saved)
+        elif fits and is_namesake and (layer.global_id_field is None or not served) and layer.fields <= set(fields):
+            return name
         if not best:
-            best = f"{found:,} of {len(served):,} rows are in the geodatabase's layer {name!r}"
-    raise CheckFailed(f"layer {layer.name!r}: {best or 'the geodatabase has no layers'}.")
+            best = f"{rows:,} of {len(served):,} rows are in the geodatabase's layer {name!r}"
+    raise CheckFailed(f"layer {layer.name!r}: {best or 'the geodatabase has no layer for it'}.")
 
 
 def prove_attachments(
@@ -209,7 +219,7 @@ def prove_attachments(
     saved: Counter[tuple[str, str, int]] = Counter()
     table = f"{name}__ATTACH"
     if table in names:
-        for batch in _batches(geodatabase, table, ["REL_GLOBALID", "ATT_NAME", "DATA"]):
+        for batch in _batches(geodatabase, table, ["REL_GLOBALID", "ATT_NAME", "DATA"], batch=ATTACHMENTS_AT_ONCE):
             sizes = pc.binary_length(batch.column("DATA"))
             for parent, att_name, size in zip(
                 batch.column("REL_GLOBALID"), batch.column("ATT_NAME"), sizes, strict=True
@@ -223,8 +233,8 @@ def prove_attachments(
     return wanted.total()
 
 
-def _batches(geodatabase: str, layer: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    with pyogrio.open_arrow(geodatabase, layer=layer, columns=columns, read_geometry=False, batch_size=1000) as (
+def _batches(geodatabase: str, layer: str, columns: list[str], *, batch: int) -> Iterator[pa.RecordBatch]:
+    with pyogrio.open_arrow(geodatabase, layer=layer, columns=columns, read_geometry=False, batch_size=batch) as (
         _,
         reader,
     ):
@@ -234,13 +244,8 @@ def _batches(geodatabase: str, layer: str, columns: list[str]) -> Iterator[pa.Re
 
 
 def _values(geodatabase: str, layer: str, column: str) -> Iterator[object]:
-    for batch in _batches(geodatabase, layer, [column]):
+    for batch in _batches(geodatabase, layer, [column], batch=IDS_AT_ONCE):
         yield from batch.column(column).to_pylist()
-
-
-def _column(geodatabase: str, layer: str, wanted: str) -> str | None:
-    columns = [str(name) for name in pyogrio.read_info(geodatabase, layer=layer)["fields"]]
-    return next((name for name in columns if name.casefold() == wanted.casefold()), None)
 
 
 def _letters(name: str) -> str:

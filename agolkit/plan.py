@@ -1,0 +1,58 @@
+"""What a backup would do to each item, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from agolkit.inventory import take_inventory
+from agolkit.kinds.registry import FEATURE_SERVICE, kind_of
+from agolkit.model import Item, shown
+from agolkit.options import BackupOptions
+from agolkit.portal import Portal
+from agolkit.store import Store
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = None) -> pandas.DataFrame:
+    """What a backup would do to each item, and why; it changes nothing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per item, those left out included, in the order in which a run begins them. Columns: `item_id`,
+        `title`, `type`, `owner`, `folder`, `action` (`fetch`, `exclude`), `reason` (plain words), `size_bytes`
+        (`Int64`; missing where the portal does not know).
+
+    Raises
+    ------
+    UsageError, StoreError, PortalError
+        As `backup` would.
+    """
+    import pandas
+
+    store.check_owner(portal.org_id, portal.org_name)
+    inventory = take_inventory(portal, options or BackupOptions())
+    planned = [(item, "fetch", kind_of(item).plan) for item in in_order(inventory.items)]
+    planned += [(item, "exclude", reason) for item, reason in inventory.excluded]
+    rows: list[dict[str, Any]] = [
+        {
+            "item_id": item.id,
+            "title": shown(item.title),
+            "type": item.type,
+            "owner": item.owner,
+            "folder": shown(item.folder),
+            "action": action,
+            "reason": reason,
+            "size_bytes": item.size,
+        }
+        for item, action, reason in planned
+    ]
+    return pandas.DataFrame(rows).astype({"size_bytes": "Int64"})
+
+
+def in_order(items: Sequence[Item]) -> list[Item]:
+    """The items as a run begins them: jobs on the server first, because they go on by themselves, then by size."""
+    return sorted(items, key=lambda item: (kind_of(item) is not FEATURE_SERVICE, -(item.size or 0)))
