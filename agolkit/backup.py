@@ -20,7 +20,7 @@ from typing import Any
 
 from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, SignInError, Stopped, StoreError
-from agolkit.inventory import EXPORT_TAG, take_inventory
+from agolkit.inventory import take_inventory
 from agolkit.kinds.exports import ExportLedger
 from agolkit.kinds.organization import organization_file, save_organization
 from agolkit.kinds.registry import FEATURE_SERVICE, kind_of, save_item
@@ -33,6 +33,7 @@ from agolkit.plan import in_order
 from agolkit.portal import Portal
 from agolkit.progress import Event, Progress, TimedOut
 from agolkit.report import REPORT, report_page
+from agolkit.scope import EXPORT_TAG
 from agolkit.store import Draft, Store
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def backup(
         connections=options.workers,
     )
     with limits, store.lock(run_id, _who()) as lease, _scratch_folder(options) as scratch:
-        inventory = take_inventory(portal, options, progress=news)
+        inventory = take_inventory(portal, options, progress=news, cancel=cancel)
         groups = portal.groups()
         group_titles = {group["id"]: group["title"] for group in groups}
         organization = save_organization(portal, inventory, groups, options, cancel=cancel)

@@ -1,24 +1,29 @@
 """Every item in scope, read from the listings to the last page and proven complete against a second count.
 
 An administrator's inventory walks all users, their root and each of their folders: the portal's own listing, which
-has no limit. The search index counts a second time, owner by owner. The index may lag behind (a new item is not in it
-yet, a deleted one still is), so the rule is one-sided: an item that the index knows and the listing does not is looked
-for, first in the listing again, then by itself; only where it exists is the listing wrong, and that is an error.
+has no limit. The search index tells a second time, owner by owner, which items there are (of an owner with more than
+it shows: how many). The index may lag behind (a new item is not in it yet, a deleted one still is), so the rule is
+one-sided: an item that the index knows and the listing does not is looked for, first in the listing again, then by
+itself; only where it exists is the listing wrong, and that is an error.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agolkit.errors import CheckFailed, NotFound, UsageError
+from agolkit.errors import CheckFailed, NotAnAnswer, NotFound, UsageError
 from agolkit.model import Folder, Inventory, Item, shown
 from agolkit.options import BackupOptions, nearest
-from agolkit.portal.client import SEARCH_WINDOW, Portal
-from agolkit.progress import Event, Progress
+from agolkit.portal.client import LOOKS, Portal
+from agolkit.progress import Event, Progress, Pulse, beat, pulse_of_job
+from agolkit.scope import apply_scope, narrowed_by
 
 if TYPE_CHECKING:
     import pandas
@@ -26,9 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-EXPORT_TAG = "agolkit-export"
-"""Tag of the temporary items that an export makes."""
-LOOKS = 3
+LOOK_EVERY = 0.25
+"""Seconds between two looks at whether the run was stopped."""
 
 
 @dataclass(slots=True)
@@ -39,7 +43,13 @@ class _Listing:
     items: dict[str, Item]
 
 
-def take_inventory(portal: Portal, options: BackupOptions, *, progress: Progress | None = None) -> Inventory:
+def take_inventory(
+    portal: Portal,
+    options: BackupOptions,
+    *,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Inventory:
     """Every item in scope, and those that an exclusion leaves out with the reason.
 
     An administrator lists everybody's items, anybody else the own ones. Items that `folders`, `owners`, `groups`,
@@ -49,20 +59,27 @@ def take_inventory(portal: Portal, options: BackupOptions, *, progress: Progress
     ------
     UsageError
         An owner, folder, group or item type of the options does not exist, or the scope is empty. Final.
-    CheckFailed
+    CheckFailed, NotAnAnswer
         A listing stayed incomplete though it was read again. Trying again may help.
+    Stopped
+        `cancel` was set.
     """
+    with pulse_of_job(Pulse(cancel)) if cancel else nullcontext():
+        return _take(portal, options, progress or _say_nothing)
+
+
+def _take(portal: Portal, options: BackupOptions, say: Progress) -> Inventory:
     before = portal.requests
-    say = progress or _say_nothing
     owners = _owners(portal, options)
     say(Event("inventory", f"Listing the items of {len(owners):,} {'owner' if len(owners) == 1 else 'owners'}."))
     listings = _list_all(portal, owners, options.workers, say)
     counted = _prove(portal, listings, options, whole=portal.can_see_all and not options.owners)
     everything = {item.id: item for listing in listings.values() for item in listing.items.values()}
-    items, excluded = _apply_scope(portal, options, listings, everything)
+    folders = {owner: listing.folders for owner, listing in listings.items()}
+    items, excluded = apply_scope(portal, options, folders, everything.values())
     if not items and not excluded:
         raise UsageError(
-            f"Nothing is in scope: none of the {len(everything):,} items matches {_said(options)}."
+            f"Nothing is in scope: none of the {len(everything):,} items matches {narrowed_by(options)}."
             if everything
             else f"Nothing is in scope: {portal.username or 'this account'} sees no items in {portal.org_name!r}."
         )
@@ -71,7 +88,7 @@ def take_inventory(portal: Portal, options: BackupOptions, *, progress: Progress
         items=tuple(sorted(items, key=_age)),
         excluded=tuple(sorted(excluded, key=lambda pair: _age(pair[0]))),
         owners=len(listings),
-        folders=tuple(folder for listing in listings.values() for folder in listing.folders),
+        folders=tuple(folder for own in folders.values() for folder in own),
         requests=portal.requests - before,
         counted=counted,
     )
@@ -126,25 +143,53 @@ def _owners(portal: Portal, options: BackupOptions) -> list[str]:
     return [by_name[name] for name in dict.fromkeys(name.casefold() for name in options.owners)]
 
 
-def _list_all(portal: Portal, owners: list[str], workers: int, say: Progress) -> dict[str, _Listing]:
-    """The listing of each owner: all roots first, then all folders."""
+def _list_all(
+    portal: Portal, owners: list[str], workers: int, say: Progress, *, looks: int = LOOKS
+) -> dict[str, _Listing]:
+    """The listing of each owner: all roots first, then all folders. Owners whose folders vanish are listed again."""
     listings: dict[str, _Listing] = {}
     folders: list[Folder] = []
-    roots = _in_threads(portal.content, owners, workers)
+    roots = _in_threads(partial(_root, portal), owners, workers)
     for done, (owner, (own_folders, rows)) in enumerate(zip(owners, roots, strict=True), start=1):
         made = [Folder(str(folder["id"]), _title(folder), owner) for folder in own_folders]
         listings[owner] = _Listing(made, _items(rows, ""))
         folders += made
         if done % 25 == 0 or done == len(owners):
             say(Event("inventory", done=done, total=len(owners)))
-    contents = _in_threads(lambda folder: portal.content(folder.owner, folder.id)[1], folders, workers)
-    for folder, rows in zip(folders, contents, strict=True):
-        listings[folder.owner].items |= _items(rows, folder.title)
+    again: dict[str, None] = {}
+    contents = _in_threads(partial(_content, portal, may_be_gone=looks > 1), folders, workers)
+    for folder, held in zip(folders, contents, strict=True):
+        if held is None:
+            again[folder.owner] = None
+        else:
+            listings[folder.owner].items |= _items(held, folder.title)
+    if again:
+        listings |= _list_all(portal, list(again), workers, _say_nothing, looks=looks - 1)
     return listings
 
 
-def _list_owner(portal: Portal, owner: str) -> _Listing:
-    return _list_all(portal, [owner], 1, _say_nothing)[owner]
+def _root(portal: Portal, owner: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(folders, items) of an owner's root; nothing of one who was deleted since the users were listed."""
+    try:
+        return portal.content(owner)
+    except NotFound:
+        if any(user["username"] == owner for user in portal.users()):
+            raise
+        return [], []
+
+
+def _content(portal: Portal, folder: Folder, *, may_be_gone: bool) -> list[dict[str, Any]] | None:
+    """The items of a folder; `None` where it was deleted since its owner's root was listed."""
+    try:
+        return portal.content(folder.owner, folder.id)[1]
+    except NotFound:
+        if may_be_gone:
+            return None
+        raise
+
+
+def _age(item: Item) -> tuple[float, str]:
+    return (item.created.timestamp() if item.created else 0.0, item.id)
 
 
 def _say_nothing(_: Event) -> None:
@@ -161,14 +206,14 @@ def _title(folder: Mapping[str, Any]) -> str:
 
 def _in_threads(function: Callable[[T], R], values: Iterable[T], workers: int) -> Iterable[R]:
     """The results in order, worked out by `workers` threads; each knows the pulse of the job that called."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="inventory") as threads:
-        futures = [threads.submit(copy_context().run, function, value) for value in values]
-        try:
-            for future in futures:
-                yield future.result()
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="inventory")
+    try:
+        for future in [threads.submit(copy_context().run, function, value) for value in values]:
+            while not wait([future], LOOK_EVERY).done:
+                beat()  # it may be waiting for a silent server; a stop does not
+            yield future.result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 # -- the proof
@@ -176,13 +221,12 @@ def _in_threads(function: Callable[[T], R], values: Iterable[T], workers: int) -
 
 def _prove(portal: Portal, listings: dict[str, _Listing], options: BackupOptions, *, whole: bool) -> str:
     """Compare the listings with the search index, owner by owner; the sentence that says so. Adds what was missed."""
-    counts = dict(
-        zip(listings, _in_threads(lambda name: portal.count(_by(name)), listings, options.workers), strict=True)
-    )
-    for owner, count in counts.items():
-        if count > len(listings[owner].items):
-            counts[owner] = _look_again(portal, listings, owner, count)
-    counted = sum(counts.values())
+    indexed = dict(zip(listings, _in_threads(partial(_look_up, portal), listings, options.workers), strict=True))
+    counted = 0
+    for owner, (count, ids) in indexed.items():
+        known = listings[owner].items
+        is_whole = ids <= known.keys() and count <= len(known)
+        counted += count if is_whole else _look_again(portal, listings, owner)
     if whole and portal.count() > counted:
         counted += _look_for_owners(portal, listings, counted)
     listed = len({item for listing in listings.values() for item in listing.items})
@@ -190,21 +234,31 @@ def _prove(portal: Portal, listings: dict[str, _Listing], options: BackupOptions
     return said if listed <= counted else f"{said} ({listed - counted:,} are not in the search index yet)"
 
 
-def _look_again(portal: Portal, listings: dict[str, _Listing], owner: str, count: int) -> int:
-    """List an owner again whose listing is shorter than the index; the final count, without what is no longer there."""
+def _look_up(portal: Portal, owner: str) -> tuple[int, set[str]]:
+    """How many items of an owner the search index knows, and which; of more than it shows, only how many."""
+    try:
+        ids = {str(row["id"]) for row in portal.search(_by(owner))}
+    except (UsageError, NotAnAnswer):
+        return portal.count(_by(owner)), set()
+    return len(ids), ids
+
+
+def _look_again(portal: Portal, listings: dict[str, _Listing], owner: str) -> int:
+    """List an owner again whose listing lacks what the index knows; the count, without what is no longer there."""
+    owners = {owner}
     for _ in range(LOOKS):
-        again = _list_owner(portal, owner)
-        listings[owner] = _Listing(again.folders, listings[owner].items | again.items)
-        count = portal.count(_by(owner))
-        if count <= len(listings[owner].items):
+        for each in owners:
+            again = _list_all(portal, [each], 1, _say_nothing)[each]
+            listings[each] = _Listing(again.folders, listings[each].items | again.items)
+        count, ids = _look_up(portal, owner)
+        unlisted = ids.difference(*(listing.items for listing in listings.values()))
+        if not unlisted and (ids or count <= len(listings[owner].items)):
             return count
-        if count > SEARCH_WINDOW:
-            continue  # the ids cannot be asked for
-        known = {item for listing in listings.values() for item in listing.items}
-        # What the index still knows but is deleted, or belongs to somebody else by now, is no hole in the listing.
-        unlisted = [row["id"] for row in portal.search(_by(owner)) if row["id"] not in known]
-        if not any(_is_of(portal, item_id, owner) for item_id in unlisted):
+        # What is deleted, or belongs to somebody out of scope by now, is no hole in the listing.
+        owners = {_owner_of(portal, item_id) for item_id in unlisted} & listings.keys()
+        if unlisted and not owners:
             return count - len(unlisted)
+        owners = owners or {owner}
     raise CheckFailed(
         f"The listing of {owner!r} is incomplete: {len(listings[owner].items):,} items listed, {count:,} counted by "
         f"search, after {LOOKS} more looks. Run it again; if that does not help, tell the portal's support."
@@ -216,7 +270,7 @@ def _look_for_owners(portal: Portal, listings: dict[str, _Listing], counted: int
     for _ in range(LOOKS):
         for owner in (str(user["username"]) for user in portal.users()):
             if owner not in listings:
-                listings[owner] = _list_owner(portal, owner)
+                listings |= _list_all(portal, [owner], 1, _say_nothing)
         more = sum(portal.count(_by(owner)) for owner in listings) - counted
         total = portal.count()
         if total <= counted + more:
@@ -231,119 +285,9 @@ def _by(owner: str) -> str:
     return f'owner:"{owner}"'
 
 
-def _is_of(portal: Portal, item_id: str, owner: str) -> bool:
-    """Whether an item exists and belongs to `owner`."""
+def _owner_of(portal: Portal, item_id: str) -> str:
+    """Who an item belongs to; empty where it does not exist."""
     try:
-        return str(portal.item(item_id).get("owner", "")).casefold() == owner.casefold()
+        return str(portal.item(item_id).get("owner", ""))
     except NotFound:
-        return False
-
-
-# -- the scope
-
-
-def _apply_scope(
-    portal: Portal, options: BackupOptions, listings: Mapping[str, _Listing], everything: Mapping[str, Item]
-) -> tuple[list[Item], list[tuple[Item, str]]]:
-    """(in scope, [(excluded, reason)])."""
-    folders = _known_folders(options, listings)
-    types = _known_types(options, everything.values())
-    ids: set[str] | None = None
-    if options.groups:
-        ids = {row["id"] for group in _known_groups(portal, options) for row in portal.group_items(group)}
-    if options.query.strip():
-        found = {row["id"] for row in portal.search(options.query)}
-        ids = found if ids is None else ids & found
-    items: list[Item] = []
-    excluded: list[tuple[Item, str]] = []
-    for item in everything.values():
-        if folders and folders.isdisjoint(_names_of_folder(item.owner, item.folder)):
-            continue
-        if (types and _plain_type(item.type) not in types) or (ids is not None and item.id not in ids):
-            continue
-        reason = _exclusion(item, options)
-        if reason:
-            excluded.append((item, reason))
-        else:
-            items.append(item)
-    return items, excluded
-
-
-def _exclusion(item: Item, options: BackupOptions) -> str:
-    """Why an exclusion leaves an item out, in plain words; empty where none does."""
-    tags = {tag.casefold(): tag for tag in item.tags}
-    if EXPORT_TAG in tags:
-        return "temporary export item of a backup run"
-    if item.id.casefold() in _lower(options.exclude_ids):
-        return "its id is in exclude_ids"
-    for tag in options.exclude_tags:
-        if tag.casefold() in tags:
-            return f"tag {tags[tag.casefold()]!r} is in exclude_tags"
-    if _plain_type(item.type) in {_plain_type(name) for name in options.exclude_types}:
-        return f"type {item.type!r} is in exclude_types"
-    if item.owner.casefold() in _lower(options.exclude_owners):
-        return f"owner {item.owner!r} is in exclude_owners"
-    if _names_of_folder(item.owner, item.folder) & _lower(options.exclude_folders):
-        return f"folder {item.folder!r} is in exclude_folders"
-    return ""
-
-
-def _known_folders(options: BackupOptions, listings: Mapping[str, _Listing]) -> set[str]:
-    """The folders of the options in comparable form; each must exist."""
-    known: dict[str, str] = {}
-    for owner, listing in listings.items():
-        for folder in ("", *(each.title for each in listing.folders)):
-            known |= dict.fromkeys(_names_of_folder(owner, folder), folder or f"{owner}/")
-            if folder:
-                known[f"{owner}/{folder}".casefold()] = f"{owner}/{folder}"
-    for name in options.folders:
-        if name.casefold() not in known:
-            choice = list(dict.fromkeys(known.values()))
-            raise UsageError(f"There is no folder {name!r}.{nearest(name, choice)}")
-    return _lower(options.folders)
-
-
-def _names_of_folder(owner: str, folder: str) -> set[str]:
-    """What a folder may be called in the options: `title` or `owner/title`; the root is `/` or `owner/`."""
-    return {(folder or "/").casefold(), f"{owner}/{folder}".casefold()}
-
-
-def _known_types(options: BackupOptions, items: Iterable[Item]) -> set[str]:
-    """The item types of the options in comparable form; the portal must hold an item of each."""
-    known = {_plain_type(item.type): item.type for item in items}
-    for name in options.types:
-        if _plain_type(name) not in known:
-            raise UsageError(f"There is no item of type {name!r}.{nearest(name, list(known.values()))}")
-    return {_plain_type(name) for name in options.types}
-
-
-def _known_groups(portal: Portal, options: BackupOptions) -> list[str]:
-    """The ids of the groups of the options, which are ids or titles; a title takes every group of that title."""
-    groups = portal.groups()
-    found: dict[str, None] = {}
-    for name in options.groups:
-        wanted = name.casefold()
-        ids = [str(group["id"]) for group in groups if wanted in (group["id"].casefold(), _title(group).casefold())]
-        if not ids:
-            raise UsageError(f"There is no group {name!r}.{nearest(name, [_title(group) for group in groups])}")
-        found |= dict.fromkeys(ids)
-    return list(found)
-
-
-def _plain_type(name: str) -> str:
-    """An item type in comparable form: lists of types disagree in case and blanks."""
-    return "".join(name.split()).casefold()
-
-
-def _lower(names: Iterable[str]) -> set[str]:
-    return {name.casefold() for name in names}
-
-
-def _age(item: Item) -> tuple[float, str]:
-    return (item.created.timestamp() if item.created else 0.0, item.id)
-
-
-def _said(options: BackupOptions) -> str:
-    """The options that narrow the scope, for a message."""
-    chosen = {name: getattr(options, name) for name in ("folders", "owners", "groups", "types", "query")}
-    return ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value) or "the options"
+        return ""

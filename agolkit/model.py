@@ -74,10 +74,13 @@ class Part:
 
 
 def from_epoch_ms(stamp: object) -> datetime | None:
-    """The UTC time of an epoch-milliseconds stamp; `None` for the portal's -1, 0 and missing stamps."""
+    """The UTC time of an epoch-milliseconds stamp; `None` for the portal's -1, 0, missing and impossible stamps."""
     if not isinstance(stamp, int | float) or stamp <= 0:
         return None
-    return datetime.fromtimestamp(stamp / 1000, UTC)
+    try:
+        return datetime.fromtimestamp(stamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError):  # no year that there is; which of them depends on the system
+        return None
 
 
 def to_stamp(moment: datetime) -> str:
@@ -93,6 +96,16 @@ def shown(text: str) -> str:
 def plain(word: str) -> str:
     """The form in which item types, and ids, are compared: no case, no blanks."""
     return "".join(word.split()).casefold()
+
+
+def _text(value: object) -> str:
+    """A text as it is, a number as text; nothing for anything else."""
+    return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    """The texts and numbers of a list, as texts."""
+    return tuple(filter(None, map(_text, values))) if isinstance(values, list | tuple) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +130,24 @@ class Item:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any], *, folder: str = "") -> Item:
-        """Make an item of the portal's item JSON; absent fields are allowed, a missing id is not (`KeyError`)."""
+        """Make an item of the portal's item JSON; absent fields are allowed, a missing id is not (`KeyError`).
+
+        What is not of the type that the field should have is made text, or dropped; `raw` keeps it.
+        """
         size = raw.get("size")
         return cls(
             id=raw["id"],
-            title=raw.get("title") or "",
-            type=raw.get("type") or "",
-            owner=raw.get("owner") or "",
+            title=_text(raw.get("title")),
+            type=_text(raw.get("type")),
+            owner=_text(raw.get("owner")),
             folder=folder,
-            access=raw.get("access") or "private",
-            tags=tuple(raw.get("tags") or ()),
-            type_keywords=tuple(raw.get("typeKeywords") or ()),
+            access=_text(raw.get("access")) or "private",
+            tags=_texts(raw.get("tags")),
+            type_keywords=_texts(raw.get("typeKeywords")),
             created=from_epoch_ms(raw.get("created")),
             modified=from_epoch_ms(raw.get("modified")),
-            size=size if isinstance(size, int) and size >= 0 else None,
-            url=raw.get("url") or "",
+            size=size if isinstance(size, int) and 0 <= size < 2**63 else None,
+            url=_text(raw.get("url")),
             raw=raw,
         )
 

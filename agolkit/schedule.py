@@ -179,7 +179,8 @@ def _papermill(*args: Any, **kwargs: Any) -> NotebookNode:
 
 def _kernel_class(environment: Mapping[str, str], started: list[AsyncKernelManager]) -> type[AsyncKernelManager]:
     """Kernels of this very Python, whatever kernelspecs are installed; each puts itself into `started`."""
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
+    python = [sys.executable, "-Xfrozen_modules=off"]  # else ipykernel 6 warns, in the log of every run
+    command = [*python, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
     spec = KernelSpec(argv=command, display_name="agolkit", language="python", env=dict(environment))
 
     class Kernel(AsyncKernelManager):

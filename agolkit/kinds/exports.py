@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from agolkit.errors import AgolkitError, ConnectionTrouble, NotFound, PortalError
-from agolkit.inventory import EXPORT_TAG
 from agolkit.model import Item
 from agolkit.portal import Portal
 from agolkit.progress import beat, shielded
+from agolkit.scope import EXPORT_TAG
 
 
 @dataclass(eq=False, slots=True)

@@ -25,8 +25,14 @@ _BUSY = re.compile(r"time[d-]?[ -]?out|temporarily|too busy|try again", re.IGNOR
 _TOO_MANY = re.compile(r"quota exceeded|too many requests|rate limit|retry after", re.IGNORECASE)
 _PERHAPS = re.compile(r"cannot perform query|unable to (get results|perform query|complete operation)", re.IGNORECASE)
 _WAIT = re.compile(r"retry after (\d+(?:\.\d+)?)\s*(min)?", re.IGNORECASE)
-_SECRET = re.compile(r"((?:token|password|secret)[\"']?\s*[=:]\s*[\"']?)[^&\s\"',;]+", re.IGNORECASE)
-_HTML = re.compile(rb"^\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_SECRET = re.compile(
+    r"((?:token|password|secret|signature|credential|\bsig)\\?[\"']?\s*(?:[=:]|%3[AD])\s*\\?[\"']?|\bbearer\s+)"
+    r"[^&\s\"',;\\]+",
+    re.IGNORECASE,
+)
+_PROLOG = rb"^(?:\xef\xbb\xbf)?\s*(?><\?xml.*?\?>\s*)?(?><!--.*?-->\s*)*"
+_HTML = re.compile(_PROLOG + rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_XML_ERROR = re.compile(_PROLOG + rb"<Error\b[^>]*>\s*<Code>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +55,22 @@ class Refusal:
 def refusal_in(answer: object) -> Refusal | None:
     """The error that a parsed JSON answer is; `None` where it is content.
 
-    An error is `{"error": {...}}`, a bare `{"code", "message"}` or `{"status": "failure", ...}`, with nothing beside
-    that an error would not have: an item whose own JSON has a key `error` among others is content.
+    An error is `{"error": {"code", "message"}}` whatever stands beside it; else `{"error": …}`, a bare `{"code",
+    "message"}` or `{"status": "failure", ...}` with nothing beside that an error would not have: an item whose own
+    JSON has a key `error` among others is content.
     """
-    if not isinstance(answer, Mapping) or not set(answer) <= _ENVELOPE:
+    if not isinstance(answer, Mapping):
         return None
     error = answer.get("error")
+    is_plain = isinstance(error, Mapping) and isinstance(error.get("message"), str) and _whole_number(error.get("code"))
+    if not is_plain and not set(answer) <= _ENVELOPE:
+        return None
     if isinstance(error, Mapping):
         body: Mapping[str, Any] = error
     elif isinstance(error, str) and "error_description" in answer:
         body = {"code": 400, "message": answer["error_description"] or error}
+    elif isinstance(error, str) and len(answer) == 1:
+        body = {"message": error}
     elif (
         answer.get("success") is False
         or str(answer.get("status")).lower() in ("failure", "error")
@@ -140,6 +152,11 @@ def not_json(body: bytes, *, what: str) -> NotAnAnswer:
 def is_html(head: bytes) -> bool:
     """Whether a body that starts like this is a web page."""
     return _HTML.match(head) is not None
+
+
+def is_xml_error(body: bytes) -> bool:
+    """Whether a body is an object store's error, `<Error><Code>…`, which some send with HTTP 200."""
+    return _XML_ERROR.match(body) is not None
 
 
 def _seconds_to_wait(headers: Mapping[str, str], words: str) -> float | None:

@@ -6,7 +6,7 @@ A call answers what the portal answered, complete to the last page, or raises on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,8 @@ from agolkit.progress import pause
 PAGE = 100
 SEARCH_WINDOW = 10_000
 """The portal pages no further than this into the results of one search."""
+LOOKS = 3
+"""How often a list is read before it is given up: while it is read, others add, move and delete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Portal(Exchange):
         super().__init__(session, rest_url, attempts=attempts, sleep=sleep)
         self.about: Mapping[str, Any] = {}
         """The portal's own description of itself and of the signed-in user (`portals/self`)."""
+        self.knows_own_hosts = False
+        """Whether the portal has named the hosts of its services; else one of them may be taken for a foreign one."""
 
     def __repr__(self) -> str:
         who = f"an application of {self.username}" if "appInfo" in self.about else self.username
@@ -106,19 +110,17 @@ class Portal(Exchange):
 
     def users(self) -> list[dict[str, Any]]:
         """Every user of the organization, system users included."""
-        params = {"sortField": "username", "sortOrder": "asc", "excludeSystemUsers": "false"}
-        return _distinct(self._pages("portals/self/users", "users", params), key="username")
+        return self._rows(
+            "portals/self/users", "users", {"excludeSystemUsers": "false"}, by="username", sort="username"
+        )
 
     def content(self, owner: str, folder_id: str | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """(folders, items) of a user's root, or of one folder: the raw listing, not the search index."""
         address = f"content/users/{quote(owner, safe='')}" + (f"/{folder_id}" if folder_id else "")
-        folders: list[dict[str, Any]] = []
-        items: list[dict[str, Any]] = []
         # The order of creation: what is made while we page comes at the end and moves nothing.
-        for page in self._answers(address, "items", {"sortField": "created", "sortOrder": "asc"}):
-            folders += page.get("folders") or []
-            items += page["items"]
-        return _distinct(folders), _distinct(items)
+        items, pages = self._complete(address, "items", {}, orders=[("created", "asc")] * LOOKS)
+        folders = {folder["id"]: folder for page in pages for folder in page.get("folders") or ()}
+        return list(folders.values()), items
 
     def search(self, query: str) -> list[dict[str, Any]]:
         """Every item of the organization that a portal search finds.
@@ -134,15 +136,12 @@ class Portal(Exchange):
 
     def count(self, query: str = "") -> int:
         """How many items of the organization a portal search counts (it is not limited to 10,000)."""
-        answer = self.get_json("search", {"q": self._within(query), "start": 1, "num": 1})
-        if not isinstance(answer.get("total"), int):
-            raise NotAnAnswer(f"search: the answer to {query!r} holds no total.")
+        answer = self.get_json("search", {"q": self._within(query), "start": 1, "num": 1}, needs={"total": int})
         return int(answer["total"])
 
     def groups(self) -> list[dict[str, Any]]:
         """Every group of the organization that this account may see."""
-        params = {"q": self._within(""), "sortField": "created", "sortOrder": "asc"}
-        return _distinct(self._pages("community/groups", "results", params))
+        return self._rows("community/groups", "results", {"q": self._within("")}, sort="created")
 
     def group_items(self, group_id: str) -> list[dict[str, Any]]:
         """Every item of the organization that is shared with a group."""
@@ -160,24 +159,24 @@ class Portal(Exchange):
 
     def roles(self) -> list[dict[str, Any]]:
         """Every role that is not built in; with its `privileges` where the portal lists them to this account."""
-        return _distinct(self._pages("portals/self/roles", "roles", {"returnPrivileges": "true"}))
+        return self._rows("portals/self/roles", "roles", {"returnPrivileges": "true"})
 
     def role_privileges(self, role_id: str) -> list[str]:
         """What one role allows."""
         address = f"portals/self/roles/{role_id}/privileges"
-        return [str(privilege) for privilege in _list_in(self.get_json(address), "privileges", address)]
+        return [str(privilege) for privilege in self.get_json(address, needs={"privileges": list})["privileges"]]
 
     def category_schema(self) -> list[dict[str, Any]]:
         """The content categories, as a tree; empty where the organization has none."""
-        return _list_in(self.get_json("portals/self/categorySchema"), "categorySchema", "portals/self/categorySchema")
+        answer = self.get_json("portals/self/categorySchema", needs={"categorySchema": list})
+        return list(answer["categorySchema"])
 
     def group_members(self, group_id: str) -> dict[str, Any]:
         """`{"owner": name, "admins": [names], "users": [names]}`; the owner is not among the admins."""
         address = f"community/groups/{group_id}/userList"
-        owner, names = "", dict[str, str]()
-        for page in self._answers(address, "users", {"sortField": "username", "sortOrder": "asc"}):
-            owner = str((page.get("owner") or {}).get("username") or "")
-            names |= {str(user["username"]): str(user.get("memberType")) for user in page["users"]}
+        users, pages = self._complete(address, "users", {}, by="username", orders=[("username", "asc")] * LOOKS)
+        owner = str((pages[-1].get("owner") or {}).get("username") or "")
+        names = {str(user["username"]): str(user.get("memberType")) for user in users}
         names.pop(owner, None)
         admins = [name for name, member_type in names.items() if member_type == "admin"]
         return {"owner": owner, "admins": admins, "users": [name for name in names if name not in admins]}
@@ -201,56 +200,46 @@ class Portal(Exchange):
     def owner_view(self, owner: str, item_id: str) -> dict[str, Any]:
         """`{"item": …, "sharing": …}` as the owner and administrators see it."""
         address = f"content/users/{quote(owner, safe='')}/items/{item_id}"
-        view = self.get_json(address)
-        if not isinstance(view.get("item"), dict):
-            raise NotAnAnswer(f"{address}: the answer holds no item.")
-        return view
-
-    def item_groups(self, item_id: str) -> dict[str, Any]:
-        """The groups that an item is shared with: `{"admin": […], "member": […], "other": […]}`."""
-        return self.get_json(f"content/items/{item_id}/groups")
+        return self.get_json(address, needs={"item": dict, "sharing": dict})
 
     def related(self, item_id: str, types: Sequence[str], direction: str) -> list[dict[str, Any]]:
         """The items related to one by any of the relationship `types`; `direction` is `forward` or `reverse`."""
-        params: dict[str, Any] = {"relationshipTypes": ",".join(types), "direction": direction, "num": PAGE}
-        found: list[dict[str, Any]] = []
-        while True:
-            answer = self.get_json(f"content/items/{item_id}/relatedItems", params)
-            found += _list_in(answer, "relatedItems", "relatedItems")
-            if not answer.get("nextKey") or answer["nextKey"] == params.get("start"):
-                return _distinct(found)
-            params["start"] = answer["nextKey"]
+        address = f"content/items/{item_id}/relatedItems"
+        for _ in range(LOOKS):
+            params: dict[str, Any] = {"relationshipTypes": ",".join(types), "direction": direction, "num": PAGE}
+            found: list[dict[str, Any]] = []
+            while True:
+                answer = self.get_json(address, params, needs={"relatedItems": list})
+                found += answer["relatedItems"]
+                if not answer.get("nextKey") or answer["nextKey"] == params.get("start"):
+                    break
+                params["start"] = answer["nextKey"]
+            if len(found) >= _total(answer):
+                return list({row["id"]: row for row in found}.values())
+        raise NotAnAnswer(f"{address} shows {len(found):,} of {_total(answer):,}, however often it is read.")
 
     def resources(self, item_id: str) -> list[dict[str, Any]]:
         """Every resource of an item: `{"resource": path, "size": …}`."""
-        return _distinct(self._pages(f"content/items/{item_id}/resources", "resources", {}), key="resource")
+        return self._rows(f"content/items/{item_id}/resources", "resources", {}, by="resource")
 
     # -- export jobs
 
-    def start_export(
-        self,
-        owner: str,
-        item_id: str,
-        *,
-        title: str,
-        tags: str | Sequence[str],
-        format: str = "File Geodatabase",
-    ) -> ExportJob:
-        """Ask the portal to export a hosted item to a new item of `owner`. Sent once, never blindly repeated.
+    def start_export(self, owner: str, item_id: str, *, title: str, tags: Sequence[str]) -> ExportJob:
+        """Ask the portal to export a hosted item to a new File Geodatabase item of `owner`; sent once, never repeated.
 
         After an error that is `transient` the export may run nevertheless: look with `find_by_title` before trying
         again. `title` must be unique for that.
         """
         address = f"content/users/{quote(owner, safe='')}/export"
-        tag_text = tags if isinstance(tags, str) else ",".join(tags)
-        answer = self.act(address, {"itemId": item_id, "title": title, "exportFormat": format, "tags": tag_text})
+        form = {"itemId": item_id, "title": title, "exportFormat": "File Geodatabase", "tags": ",".join(tags)}
+        answer = self.act(address, form)
         if not answer.get("exportItemId"):
             raise NotAnAnswer(f"{address}: the answer names no export item.")
         return ExportJob(str(answer["exportItemId"]), str(answer.get("jobId") or ""))
 
-    def job_status(self, owner: str, item_id: str, job_id: str, job_type: str = "export") -> tuple[str, str]:
-        """(status in lower case, message) of a job. An unknown status is the caller's to judge, not an error here."""
-        params = {"jobType": job_type, "jobId": job_id}
+    def job_status(self, owner: str, item_id: str, job_id: str) -> tuple[str, str]:
+        """(status in lower case, message) of an export. An unknown status is the caller's to judge, no error here."""
+        params = {"jobType": "export", "jobId": job_id}
         answer = self.get_json(f"content/users/{quote(owner, safe='')}/items/{item_id}/status", params)
         return str(answer.get("status") or "").lower(), _plain(answer.get("statusMessage"))
 
@@ -272,50 +261,78 @@ class Portal(Exchange):
         return f"({query}) AND {here}" if query.strip() else here
 
     def _found(self, address: str, key: str, params: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
-        """Every item of an answer that comes from the search index, proven complete by its total."""
-        found: dict[str, dict[str, Any]] = {}
-        total = 0
+        """Every item of an answer that comes from the search index."""
         # Items that are equal in the sort field change places between pages, so that one comes twice and another not
         # at all. Where that happened, other orders bring the missing ones.
-        for field, order in (("created", "asc"), ("title", "asc"), ("modified", "desc"), ("title", "desc")):
-            for page in self._answers(address, key, {**params, "sortField": field, "sortOrder": order}):
-                total = int(page.get("total") or 0)
-                if total > SEARCH_WINDOW:
-                    raise UsageError(
-                        f"{what} has {total:,} items; a portal shows only {SEARCH_WINDOW:,}. "
-                        "Narrow it, or use folders, owners and types, which have no limit."
-                    )
-                found |= {item["id"]: item for item in page[key]}
-            if len(found) >= total:
-                return list(found.values())
-        raise NotAnAnswer(f"{what} shows {len(found):,} of {total:,} items.")
+        orders = [("created", "asc"), ("title", "asc"), ("modified", "desc"), ("title", "desc")]
+        return self._complete(address, key, params, orders=orders, searched=what)[0]
 
-    def _pages(self, address: str, key: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        for page in self._answers(address, key, params):
-            yield from page[key]
+    def _rows(
+        self, address: str, key: str, params: Mapping[str, Any], *, by: str = "id", sort: str = ""
+    ) -> list[dict[str, Any]]:
+        """Every row of a paged list, each once."""
+        return self._complete(address, key, params, by=by, orders=[(sort, "asc")] * LOOKS)[0]
 
-    def _answers(self, address: str, key: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Each page of a paged answer, until the portal says that there is no further one."""
-        start = 1
-        while start > 0:
-            page = self.get_json(address, {**params, "start": start, "num": PAGE})
-            _list_in(page, key, address)
-            yield page
+    def _complete(
+        self,
+        address: str,
+        key: str,
+        params: Mapping[str, Any],
+        *,
+        orders: Sequence[tuple[str, str]],
+        by: str = "id",
+        searched: str = "",
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """(rows, pages) of a paged list; each row once, as many as the pages state.
+
+        What is deleted while the list is read moves the rows behind it, over the edge of a page too. Then the list is
+        read again, in the next of the `orders` (field, direction). If no reading was undisturbed, what all of them
+        have shown is the list.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for field, order in orders:
+            sorting = {"sortField": field, "sortOrder": order} if field else {}
+            pages, is_steady = self._read(address, key, {**params, **sorting}, by, searched)
+            rows = {str(row[by]): row for page in pages for row in page[key]}
+            if is_steady and len(rows) >= max(map(_total, pages)):
+                return list(rows.values()), pages
+            found |= rows
+        if len(found) < _total(pages[-1]):
+            raise NotAnAnswer(
+                f"{searched or address} shows {len(found):,} of {_total(pages[-1]):,}, however often it is read."
+            )
+        return list(found.values()), pages
+
+    def _read(
+        self, address: str, key: str, params: Mapping[str, Any], by: str, searched: str
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """The pages of a list, and whether each began with the last row of the one before: else rows have moved."""
+        pages: list[dict[str, Any]] = []
+        last: list[object] = []
+        is_steady, start = True, 1
+        while True:
+            page = self.get_json(address, {**params, "start": start, "num": PAGE}, needs={key: list})
+            if searched and _total(page) > SEARCH_WINDOW:
+                raise UsageError(
+                    f"{searched} has {_total(page):,} items; a portal shows only {SEARCH_WINDOW:,}. "
+                    "Narrow it, or use folders, owners and types, which have no limit."
+                )
+            ids = [row[by] for row in page[key]]
+            is_steady = is_steady and last == (ids[:1] if last else [])
+            last = ids[-1:]
+            pages.append(page)
             following = int(page.get("nextStart") or -1)
-            if following != -1 and following <= start:
+            if following == -1:
+                return pages, is_steady
+            if following <= start:
                 raise NotAnAnswer(f"{address}: the page after {start} starts at {following}.")
-            start = following
+            start = max(following - 1, start + 1)
 
 
-def _list_in(answer: Mapping[str, Any], key: str, what: str) -> list[dict[str, Any]]:
-    found = answer.get(key)
-    if not isinstance(found, list):
-        raise NotAnAnswer(f"{what}: the answer holds no {key}.")
-    return found
-
-
-def _distinct(rows: Iterator[dict[str, Any]] | list[dict[str, Any]], *, key: str = "id") -> list[dict[str, Any]]:
-    return list({row[key]: row for row in rows}.values())
+def _total(page: Mapping[str, Any]) -> int:
+    """The number of rows that a page states for the whole list; 0 where it states none."""
+    total = page.get("total")
+    return total if isinstance(total, int) else 0
 
 
 def _plain(message: object) -> str:

@@ -19,16 +19,17 @@ from requests import PreparedRequest, Response
 
 from agolkit.errors import Forbidden, NotAnAnswer, TokenRejected
 from agolkit.model import Sink
-from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, not_json, refusal_in
+from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, is_xml_error, not_json, refusal_in
 from agolkit.portal.session import PortalSession, connection_errors
-from agolkit.portal.tokens import TOKEN_HEADER, Signature, Tokens
+from agolkit.portal.tokens import TOKEN_HEADER, Signature, Tokens, over_https
 from agolkit.progress import beat, pause
 from agolkit.retry import with_retries
 
 T = TypeVar("T")
 
 _SAFE = "/%:@!$&'()*+,;=~"
-CHUNK = 512 * 1024
+CHUNK = 16 * 1024
+"""As many bytes as TLS brings at once; to wait for more would leave a slow transfer without a sign of life."""
 SMALL = 64 * 1024
 """An answer of more bytes than this is content: no error is that long."""
 
@@ -42,7 +43,6 @@ class Received:
     """The length that the server stated; `None` where it stated none."""
     content_type: str
     file_name: str | None
-    etag: str | None
 
 
 class Exchange:
@@ -94,14 +94,22 @@ class Exchange:
             self._attempts, session.connect_timeout, session.idle_timeout, self._in_flight = before
 
     def owns(self, url: str) -> bool:
-        """Whether `url` is an https address on a host that the portal names as its own: a token may go there."""
+        """Whether `url` leads to a host that the portal names as its own: a token may go there, over https."""
         return self._signature is not None and self._signature.owns(url)
 
-    def get_json(self, address: str, params: Mapping[str, Any] | None = None, *, post: bool = False) -> dict[str, Any]:
+    def get_json(
+        self,
+        address: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        post: bool = False,
+        needs: Mapping[str, type] | None = None,
+    ) -> dict[str, Any]:
         """The JSON object that an address answers; asked again where that may help.
 
         `address` is a path below the REST root (names in it quoted) or an absolute URL on one of the portal's own
         hosts. `post` sends the parameters in the body: for pure queries whose parameters are too long for a URL.
+        `needs` names the keys, and their types, without which an object is no answer.
 
         Raises
         ------
@@ -111,7 +119,15 @@ class Exchange:
             No answer arrived, in none of the attempts.
         """
         method = "POST" if post else "GET"
-        return self._retried(lambda: self._answered(method, address, params, _json_of))
+
+        def read(response: Response, what: str) -> dict[str, Any]:
+            answer = _json_of(response, what)
+            for key, kind in (needs or {}).items():
+                if not isinstance(answer.get(key), kind):
+                    raise NotAnAnswer(f"{what}: the answer holds no {key}.")
+            return answer
+
+        return self._retried(lambda: self._answered(method, address, params, read))
 
     def act(self, address: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a POST that changes something: sent once, never blindly repeated.
@@ -205,7 +221,7 @@ class Exchange:
             return f"{self.rest_url}/{quote(address.lstrip('/'), safe=_SAFE)}"
         if self._signature is not None and not self.owns(address):
             raise Forbidden(f"{address.partition('?')[0]} is not on one of this portal's own servers; it is not asked.")
-        return address
+        return over_https(address)
 
 
 def _bare(request: PreparedRequest) -> PreparedRequest:
@@ -218,7 +234,7 @@ def _json_of(response: Response, what: str) -> dict[str, Any]:
     body = response.content
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     refusal = refusal_in(answer)
     if refusal is not None:
@@ -250,37 +266,39 @@ def _stream(response: Response, what: str, sink: Sink, *, is_own: bool) -> Recei
         sink.write(head)
         size = len(head)
     for chunk in chunks:
-        beat()
         sink.write(chunk)
         size += len(chunk)
     if stated is not None and size != stated:
         raise NotAnAnswer(f"{what}: {size:,} bytes arrived, the server stated {stated:,}.")
-    return Received(size, stated, headers.get("Content-Type", ""), file_name, headers.get("ETag"))
+    return Received(size, stated, headers.get("Content-Type", ""), file_name)
 
 
 def _refuse_errors(response: Response, what: str, head: bytes, file_name: str | None, *, is_own: bool) -> None:
     """Raise one of our errors where an answer is not the content that was asked for."""
-    if len(head) < SMALL and head.lstrip()[:1] == b"{":
+    if len(head) < SMALL and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
         try:
             refusal = refusal_in(json.loads(head))
-        except ValueError:
+        except (ValueError, RecursionError):
             refusal = None
         if refusal is not None:
             raise error_of_refusal(refusal, what=what, headers=response.headers)
     if response.status_code not in (200, 204):
         raise error_of_status(response.status_code, what=what, headers=response.headers, foreign=not is_own)
     names = (file_name or "", response.url.partition("?")[0])
-    if is_html(head[:4096]) and not any(name.lower().endswith((".html", ".htm")) for name in names):
+    if is_html(head[:4096]) and not any(name.lower().endswith((".html", ".htm", ".xhtml")) for name in names):
         raise NotAnAnswer(f"{what}: a web page was answered where a file was expected.")
+    if len(head) < SMALL and is_xml_error(head):
+        raise NotAnAnswer(f"{what}: an error of an object store was answered where a file was expected.")
 
 
 def _chunks(response: Response, what: str) -> Iterator[bytes]:
-    """The body in large pieces. Bytes are passed on as they come, so that their number can be compared."""
+    """The body in pieces, each a sign of life; passed on as they come, so that their number can be compared."""
     encoded = "Content-Encoding" in response.headers
     raw: urllib3.HTTPResponse = response.raw
     while True:
         with connection_errors(what):
             chunk = raw.read(CHUNK, decode_content=encoded)
+        beat()
         if not chunk:
             return
         yield chunk

@@ -266,7 +266,8 @@ def _own_hosts(portal: Portal) -> set[str] | None:
     try:
         if portal.is_online:
             urls = portal.get_json("portals/self/urls", needs={"urls": dict})["urls"]
-            names = [name for protocols in urls.values() for name in protocols.get("https") or ()]
+            by_protocol = [each for each in urls.values() if isinstance(each, dict)]
+            names = [str(name) for each in by_protocol for name in each.get("https") or ()]
             return {host_of(f"https://{name.removeprefix('https://')}") for name in names} - {""} or None
         servers = portal.get_json("portals/self/servers", needs={"servers": list})["servers"]
         return {host_of(server.get(key) or "") for server in servers for key in ("url", "adminUrl")} - {""}

@@ -9,6 +9,7 @@ cut; a blob that changes; two runs writing at the same time.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from abc import ABC, abstractmethod
@@ -22,10 +23,11 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from agolkit import layout
 from agolkit.errors import NoSuchBackup, StoreDamaged, StoreError
 from agolkit.model import Blob, to_stamp
+from agolkit.progress import beat
 from agolkit.store.draft import Draft
 from agolkit.store.lease import Lease, utc_now
 from agolkit.store.readme import README
-from agolkit.store.spool import Spool, copy_hashed
+from agolkit.store.spool import CHUNK, Spool, copy_hashed
 
 if TYPE_CHECKING:
     import pandas
@@ -51,6 +53,7 @@ class Store(ABC):
         self.portal_id = ""
         self.portal_name = ""
         self._newer = ""
+        self._proven: set[str] = set()
         self._in_work: set[str] = set()
         self._finished = threading.Condition()
 
@@ -189,24 +192,21 @@ class Store(ABC):
     def add_blob(self, spool: Spool) -> tuple[Blob, bool]:
         """Save what was spooled, once; the blob, and whether it is new to the store. Safe in threads.
 
-        A blob that is there with the right size is left as it is; one with a wrong size is damage, and is replaced by
-        the proven content.
+        A blob that is there already is read once in a run before it is relied on. If it is not what it was, the proven
+        content takes its place.
         """
         self._check_writable()
         blob = Blob(spool.sha256, spool.size)
         with self._alone(blob.sha256):
-            if self.blob_size(blob.sha256) == blob.size:
-                return blob, False
-            self.keep(blob_key(blob.sha256), spool, read_only=True)
-            return blob, True
+            is_new = self.blob_size(blob.sha256) != blob.size or not self._is_whole(blob.sha256)
+            if is_new:
+                self.keep(blob_key(blob.sha256), spool, read_only=True)
+            self._proven.add(blob.sha256)
+            return blob, is_new
 
     def blob_size(self, sha256: str) -> int | None:
         """Bytes of a blob; `None` where the store has no such blob."""
         return self.size(blob_key(sha256))
-
-    def has_blob(self, sha256: str) -> bool:
-        """Whether the store has the blob."""
-        return self.blob_size(sha256) is not None
 
     def open_blob(self, sha256: str) -> IO[bytes]:
         """A stream over a blob; `StoreDamaged` where the store has no such blob."""
@@ -238,6 +238,7 @@ class Store(ABC):
     ) -> Draft:
         """Begin a backup under a name of its own. Hold the lease."""
         self._check_writable()
+        self._proven.clear()  # each run looks for itself: a program may keep a store open for weeks
         name = layout.backup_name(started)
         facts = {"started": to_stamp(started), "scope": scope, "label": label, "agolkit": _agolkit()}
         number = 1
@@ -307,6 +308,20 @@ class Store(ABC):
                 f"The store {self.location} has format {self._newer}, which is newer than this agolkit knows. "
                 "It can be read; to write to it, install a newer agolkit."
             )
+
+    def _is_whole(self, sha256: str) -> bool:
+        """Whether a blob is known, or found, to be what it was when it was saved."""
+        if sha256 in self._proven:
+            return True
+        digest = hashlib.sha256()
+        try:
+            with self.open_blob(sha256) as stream:
+                while chunk := stream.read(CHUNK):
+                    beat()
+                    digest.update(chunk)
+        except OSError:  # a disk that cannot read it any more may still write it anew
+            return False
+        return digest.hexdigest() == sha256
 
     @contextmanager
     def _alone(self, sha256: str) -> Iterator[None]:

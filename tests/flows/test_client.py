@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hand_built import BIG_ID, EMPTY_ID, FILE_ID, MAP_ID, ODD_ID, PASSWORD, ZIP, Memory, Nowhere, small_organization
+from hand_built import (
+    BIG_ID,
+    EMPTY_ID,
+    FILE_ID,
+    MAP_ID,
+    ODD_ID,
+    PASSWORD,
+    ZIP,
+    Meanwhile,
+    Memory,
+    Nowhere,
+    small_organization,
+)
 
 from agolkit.errors import (
     AgolkitError,
@@ -19,6 +32,7 @@ from agolkit.errors import (
     PortalError,
     RateLimited,
     ServerTrouble,
+    SignInError,
     TokenRejected,
     UsageError,
 )
@@ -60,7 +74,11 @@ def error(code: int | None, message: str, details: list[str] | None = None, **mo
 
 
 DATA = f"content/items/{FILE_ID}/data"
+GROUPS = f"content/items/{MAP_ID}/groups"
 PAGE = "<!DOCTYPE html>\n<html><body>Bad gateway</body></html>"
+XHTML = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml"><body>Back soon</body></html>"""
 
 
 # -- content
@@ -89,6 +107,25 @@ def test_a_key_named_error_is_content(portal: Portal) -> None:
     sink = Memory()
     portal.download(f"content/items/{ODD_ID}/data", sink)
     assert sink.content == b'{"error": {"code": 1}, "version": "2"}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"error": {"code": 500}, "widgets": []}',
+        b'{"error": {"message": "shown to the user"}, "widgets": []}',
+        b'{"error": "shown to the user", "widgets": []}',
+        json.dumps({"error": {"code": 500, "message": "no"}, "widgets": ["w" * 70_000]}).encode(),
+        b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+        b'<?xml version="1.0"?><metadata><Error>0.5 m</Error></metadata>',
+    ],
+)
+def test_what_only_resembles_an_error_is_content(sandbox: Sandbox, portal: Portal, content: bytes) -> None:
+    """Content with a key or an element of that name, or a large one that holds a whole error, arrives as it is."""
+    sandbox.org.items[ODD_ID].data = Bytes(content)
+    sink = Memory()
+    portal.download(f"content/items/{ODD_ID}/data", sink)
+    assert sink.content == content
 
 
 def test_zero_bytes_are_zero_bytes(portal: Portal) -> None:
@@ -133,6 +170,19 @@ def test_each_chunk_is_a_sign_of_life(portal: Portal) -> None:
     assert sink.size < 10_000_000
 
 
+def test_a_slow_download_shows_that_it_lives(portal: Portal) -> None:
+    """Every 16 KiB are a sign of life, so that a slow transfer is neither given up nor deaf to a stop."""
+    beats: list[int] = []
+
+    def clock() -> float:
+        beats.append(1)
+        return 0.0
+
+    with pulse_of_job(Pulse(clock=clock)):
+        portal.download(DATA, Nowhere())
+    assert len(beats) > len(ZIP) / (16 * 1024)
+
+
 # -- errors are never content
 
 
@@ -147,7 +197,14 @@ def test_each_chunk_is_a_sign_of_life(portal: Portal) -> None:
         (Fault(DATA, body=error(None, "Something else")), PortalError),
         (Fault(DATA, body={"code": 200, "message": None, "status": "failure"}), PortalError),
         (Fault(DATA, body={"code": 400, "message": "bare"}), PortalError),
+        (Fault(DATA, body={"error": {"code": 500, "message": "no"}, "timestamp": 1}), ServerTrouble),
+        (Fault(DATA, body={"error": "unauthorized"}), PortalError),
+        (Fault(DATA, body=b'\xef\xbb\xbf{"error": {"code": 404, "message": "no"}}'), NotFound),
         (Fault(DATA, body=PAGE), NotAnAnswer),
+        (Fault(DATA, body="\ufeff" + PAGE), NotAnAnswer),
+        (Fault(DATA, body=XHTML), NotAnAnswer),
+        (Fault(DATA, body='<html xmlns="http://www.w3.org/1999/xhtml"><head/></html>'), NotAnAnswer),
+        (Fault(DATA, body="<?xml version='1.0'?>\n<Error><Code>SlowDown</Code></Error>"), NotAnAnswer),
         (Fault("/objects/", cut_after=1000), NotAnAnswer),
         (Fault(DATA, status=404), NotFound),
         (Fault(DATA, status=403), Forbidden),
@@ -174,7 +231,7 @@ def test_what_is_no_json_is_an_error(sandbox: Sandbox, portal: Portal, body: str
     """An empty answer, a web page or anything but a JSON object is not an answer; it is asked again."""
     fault = sandbox.faults.add(Fault("/groups", body=body))
     with pytest.raises(NotAnAnswer):
-        portal.item_groups(MAP_ID)
+        portal.get_json(GROUPS)
     assert fault.struck == 3
 
 
@@ -205,7 +262,7 @@ def test_errors_inside_200(sandbox: Sandbox, portal: Portal, body: dict[str, Any
     """
     fault = sandbox.faults.add(Fault("/groups", body=body))
     with pytest.raises(PortalError) as caught:
-        portal.item_groups(MAP_ID)
+        portal.get_json(GROUPS)
     assert type(caught.value) is expected
     assert fault.struck == (3 if expected.transient else 1)
 
@@ -214,9 +271,28 @@ def test_secrets_that_a_server_echoes_are_not_said(sandbox: Sandbox, portal: Por
     """A token that the server repeats in its words does not get into the message."""
     sandbox.faults.add(Fault("/groups", body=error(400, "Bad request: ?f=json&token=abc123&x=1, password: 'hunter2'")))
     with pytest.raises(PortalError) as caught:
-        portal.item_groups(MAP_ID)
+        portal.get_json(GROUPS)
     assert "abc123" not in str(caught.value) + caught.value.words
     assert "hunter2" not in str(caught.value) + caught.value.words
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "X-Esri-Authorization: Bearer hidden1",
+        "?X-Amz-Signature=hidden1&X-Amz-Credential=hidden2/us-east-1&x=1",
+        "https://store.example/x?Expires=1&Signature=hidden1&sig=hidden2",
+        "redirect_uri=https%3A%2F%2Fx%3Ftoken%3Dhidden1",
+        '{\\"access_token\\": \\"hidden1\\"}',
+    ],
+)
+def test_signatures_that_a_server_echoes_are_not_said(sandbox: Sandbox, portal: Portal, echo: str) -> None:
+    """Neither a bearer token nor the signature of an address gets into the message, however it is written."""
+    sandbox.faults.add(Fault("/groups", body=error(400, "Bad request", [echo])))
+    with pytest.raises(PortalError) as caught:
+        portal.get_json(GROUPS)
+    assert "Bad request" in str(caught.value)
+    assert "hidden" not in str(caught.value) + caught.value.words
 
 
 # -- trying again
@@ -304,9 +380,21 @@ def test_a_service_that_takes_no_token_is_no_storm(sandbox: Sandbox, portal: Por
     sandbox.faults.add(Fault("/groups", body=error(499, "Token Required", messageCode="GWM_0003")))
     for _ in range(5):
         with pytest.raises(TokenRejected):
-            portal.item_groups(MAP_ID)
+            portal.get_json(GROUPS)
     assert sign_ins(sandbox) == 1
     assert portal.item(MAP_ID)["id"] == MAP_ID
+
+
+def test_a_refused_renewal_is_sent_once(sandbox: Sandbox, portal: Portal) -> None:
+    """When the password was changed in the middle of a run, it is tried once, and not again for each remaining item."""
+    sandbox.org.users["boss"].password = "changed"
+    sandbox.revoke_tokens()
+    for _ in range(5):
+        with pytest.raises(SignInError, match="refuses to sign 'boss' in"):
+            portal.get_json(GROUPS)
+        with pytest.raises(SignInError, match="refuses to sign 'boss' in"):
+            portal.download(DATA, Nowhere(), params={"f": "json"})
+    assert sign_ins(sandbox) == 1
 
 
 # -- the calls
@@ -329,10 +417,79 @@ def test_listing_and_search(portal: Portal) -> None:
 
 def test_equal_rank_loses_nothing(sandbox: Sandbox, portal: Portal) -> None:
     """Results that change places from page to page are found all the same."""
-    for number in range(1000, 1350):
-        sandbox.org.add(Item(f"{number:032x}", "boss", "Web Map", f"Map {number}", created=5, data=Bytes(b"{}")))
+    many_maps(sandbox)
+    for item in sandbox.org.items.values():
+        item.created = 5
     assert len(portal.search("owner:boss")) == portal.count("owner:boss") == 352
     assert len(portal.content("boss")[1]) == 352
+
+
+def many_maps(sandbox: Sandbox) -> None:
+    for number in range(1000, 1350):
+        sandbox.org.add(Item(f"{number:032x}", "boss", "Web Map", f"Map {number}", created=number, data=Bytes(b"{}")))
+
+
+@pytest.mark.parametrize("also_added", [False, True])
+def test_what_is_deleted_between_two_pages_loses_nothing_else(
+    sandbox: Sandbox, portal: Portal, also_added: bool
+) -> None:
+    """A deletion moves the next item from the second page to the first, which was read; it is found all the same.
+
+    Also where an item that was added meanwhile makes up the number.
+    """
+    many_maps(sandbox)
+
+    def meddle() -> None:
+        del sandbox.org.items[f"{1003:032x}"]
+        if also_added:
+            sandbox.org.add(Item("9" * 32, "boss", "Web Map", "New", created=1_800_000_000_000, data=Bytes(b"{}")))
+
+    for list_ids in (
+        lambda: {row["id"] for row in portal.content("boss")[1]},
+        lambda: {row["id"] for row in portal.search("owner:boss")},
+    ):
+        before = dict(sandbox.org.items)
+        fault = sandbox.faults.add(Meanwhile("/content/users/boss$|/search$", skip=1, times=1, action=meddle))
+        found = list_ids()
+        assert fault.struck == 1
+        assert {item.id for item in sandbox.org.items.values() if item.owner == "boss"} <= found | {"9" * 32}
+        sandbox.org.items.clear()
+        sandbox.org.items.update(before)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "ask"),
+    [
+        ("/resources$", "resources", lambda portal: portal.resources(MAP_ID)),
+        ("/relatedItems$", "relatedItems", lambda portal: portal.related(MAP_ID, ["Map2Service"], "forward")),
+        ("/portals/self/users$", "users", lambda portal: portal.users()),
+        ("/portals/self/roles$", "roles", lambda portal: portal.roles()),
+        ("/community/groups$", "results", lambda portal: portal.groups()),
+        ("/userList$", "users", lambda portal: portal.group_members("d" * 32)),
+        ("/content/users/boss$", "items", lambda portal: portal.content("boss")),
+        ("/search$", "results", lambda portal: portal.search("owner:boss")),
+    ],
+)
+def test_a_list_shorter_than_it_says_is_no_answer(
+    sandbox: Sandbox, portal: Portal, path: str, key: str, ask: Callable[[Portal], object]
+) -> None:
+    """A list that holds fewer rows than it states is read again, and is never passed off as complete."""
+    body = {"total": 2, "start": 1, "num": 0, "nextStart": -1, "nextKey": None, key: []}
+    once = sandbox.faults.add(Fault(path, body=body, times=1))
+    ask(portal)
+    assert once.struck == 1
+    sandbox.faults.add(Fault(path, body=body))
+    with pytest.raises(NotAnAnswer, match="shows 0 of 2"):
+        ask(portal)
+
+
+def test_an_item_without_its_sharing_is_no_answer(sandbox: Sandbox, portal: Portal) -> None:
+    """The owner's view always says with whom an item is shared; one that does not is asked again, then an error."""
+    answer = portal.owner_view("ann", MAP_ID)
+    fault = sandbox.faults.add(Fault(f"/items/{MAP_ID}$", body={"item": answer["item"]}))
+    with pytest.raises(NotAnAnswer, match="no sharing"):
+        portal.owner_view("ann", MAP_ID)
+    assert fault.struck == 3
 
 
 def test_too_many_results_are_refused(sandbox: Sandbox, portal: Portal) -> None:
@@ -349,7 +506,6 @@ def test_one_item(portal: Portal) -> None:
     assert portal.owner_view("ann", MAP_ID)["item"]["ownerFolder"] == "f" * 32
     assert portal.item(MAP_ID, owner="ann")["ownerFolder"] == "f" * 32
     assert portal.item(MAP_ID, owner="bob")["id"] == MAP_ID
-    assert portal.item_groups(EMPTY_ID)["admin"][0]["id"] == "d" * 32
     with pytest.raises(NotFound):
         portal.item("9" * 32)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pytest
-from hand_built import BIG_ID, EMPTY_ID, FILE_ID, MAP_ID, ODD_ID, PASSWORD, small_organization
+from hand_built import BIG_ID, EMPTY_ID, FILE_ID, MAP_ID, ODD_ID, PASSWORD, Meanwhile, small_organization
 
-from agolkit.errors import CheckFailed, UsageError
+from agolkit.errors import CheckFailed, NotFound, Stopped, UsageError
 from agolkit.inventory import list_items, take_inventory
-from agolkit.model import Inventory
+from agolkit.model import Inventory, from_epoch_ms
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal, connect
 from agolkit.progress import Event
@@ -108,12 +110,13 @@ def test_items_that_the_index_does_not_know_yet(sandbox: Sandbox) -> None:
 def test_items_that_only_the_index_still_knows(sandbox: Sandbox) -> None:
     """What was deleted but can still be found is looked for, not there, and no error."""
     ghost = {"id": "9" * 32, "owner": "ann", "title": "Ghost", "type": "Web Map"}
-    answer = {"total": 2, "results": [ghost], "start": 1, "num": 100, "nextStart": -1}
     portal = sign_in(sandbox)
-    # bob's count, then ann's, then her second count; the ids of her items twice, since they do not add up.
-    sandbox.faults.add(Fault("/rest/search$", body=answer, skip=1, times=1))
+    answer = {"total": 2, "results": [*portal.search("owner:ann"), ghost], "start": 1, "num": 100, "nextStart": -1}
+    fault = sandbox.faults.add(Fault("/rest/search$", body=answer, skip=1))  # bob is asked for first
     found = take_inventory(portal, BackupOptions(owners=["bob", "ann"], workers=1))
     assert ids(found) == {MAP_ID, ODD_ID, EMPTY_ID}
+    assert found.counted == "3 items listed, 3 counted by search"
+    assert fault.struck == 2
 
 
 def test_a_listing_that_was_short_is_read_again(sandbox: Sandbox) -> None:
@@ -141,6 +144,165 @@ def test_a_user_that_the_list_lacks(sandbox: Sandbox) -> None:
     fault.times = None
     with pytest.raises(CheckFailed, match="list of users is incomplete: search counts 5 items"):
         inventory(sandbox)
+
+
+def crowded(sandbox: Sandbox) -> None:
+    """Give the administrator 250 more items."""
+    for number in range(1000, 1250):
+        sandbox.org.add(Item(f"{number:032x}", "boss", "Web Map", f"Map {number}", created=number, modified=number))
+
+
+def test_a_deletion_between_two_pages_loses_no_other_item(sandbox: Sandbox) -> None:
+    """When an item of a page that was read is deleted, the one that moves up over the edge of the page is not lost."""
+    crowded(sandbox)
+    portal = sign_in(sandbox)
+    fault = Meanwhile("/content/users/boss$", skip=1, times=1, action=lambda: sandbox.org.items.pop(f"{1004:032x}"))
+    sandbox.faults.add(fault)
+    found = take_inventory(portal, BackupOptions())
+    assert fault.struck == 1
+    assert ids(found) == set(sandbox.org.items)
+
+
+def move_to_ann(sandbox: Sandbox) -> None:
+    sandbox.org.items[FILE_ID].owner = "ann"
+
+
+def move_to_another_folder(sandbox: Sandbox) -> None:
+    sandbox.org.items[MAP_ID].folder = None
+
+
+@pytest.mark.parametrize(
+    ("path", "action", "index_lags"),
+    [
+        ("/content/users/ann/f{32}$", move_to_another_folder, False),
+        ("/content/users/boss$", move_to_ann, False),
+        ("/content/users/boss$", move_to_ann, True),
+    ],
+)
+def test_what_moves_to_where_was_looked_already_is_found(
+    sandbox: Sandbox, path: str, action: Callable[[Sandbox], None], index_lags: bool
+) -> None:
+    """An item that changes folder or owner during the walk is found though every number adds up without it.
+
+    Of two others in the same listings, one is deleted right after it was listed; the search index may still give the
+    moved item to its former owner.
+    """
+    portal = sign_in(sandbox)
+    if index_lags:
+        rows = portal.search("owner:boss")
+        answer = {"total": 2, "results": rows, "start": 1, "num": 100, "nextStart": -1}
+        sandbox.faults.add(Fault("/rest/search$", body=answer, skip=1, times=1))
+
+    def meddle() -> None:
+        action(sandbox)
+        del sandbox.org.items[EMPTY_ID]
+
+    fault = sandbox.faults.add(Meanwhile(path, times=1, action=meddle))
+    found = take_inventory(portal, BackupOptions(owners=["ann", "boss", "bob"], workers=1))
+    assert fault.struck == 1
+    assert ids(found) >= set(sandbox.org.items)
+
+
+def test_a_folder_that_is_deleted_during_the_walk(sandbox: Sandbox) -> None:
+    """The owner of a folder that vanishes is listed again, and what was in the folder is found in the root."""
+
+    def delete_folder() -> None:
+        del sandbox.org.folders["f" * 32]
+        sandbox.org.items[MAP_ID].folder = None
+
+    fault = sandbox.faults.add(Meanwhile("/content/users/ann/f{32}$", times=1, action=delete_folder))
+    found = inventory(sandbox)
+    assert fault.struck == 1
+    assert ids(found) == set(sandbox.org.items)
+    assert {item.folder for item in found.items if item.id == MAP_ID} == {""}
+    assert [folder.title for folder in found.folders] == ["Roads/2024"]
+
+
+def test_a_folder_that_stays_but_cannot_be_listed_is_an_error(sandbox: Sandbox) -> None:
+    """A folder that its owner's root names but that is never there ends with the portal's words, not with silence."""
+    gone = {"error": {"code": 400, "messageCode": "CONT_0004", "message": "User folder does not exist."}}
+    fault = sandbox.faults.add(Fault("/content/users/ann/f{32}$", body=gone))
+    with pytest.raises(NotFound, match="User folder does not exist"):
+        inventory(sandbox)
+    assert fault.struck == 3
+
+
+def test_a_user_who_is_deleted_during_the_walk(sandbox: Sandbox) -> None:
+    """A user who is gone when the turn comes is dropped; the items that another got are in the inventory."""
+
+    def delete_user() -> None:
+        for item in sandbox.org.items.values():
+            if item.owner == "ann":
+                item.owner, item.folder = "boss", None
+        del sandbox.org.folders["f" * 32]
+        del sandbox.org.users["ann"]
+
+    sandbox.faults.add(Meanwhile("/content/users/ann$", times=1, action=delete_user))
+    found = inventory(sandbox, workers=1)
+    assert ids(found) == set(sandbox.org.items)
+    assert {item.owner for item in found.items} == {"boss", "bob"}
+
+
+def test_a_user_who_is_there_but_cannot_be_listed_is_an_error(sandbox: Sandbox) -> None:
+    """The portal's refusal to list a user whom it names is not taken for the user's absence."""
+    gone = {"error": {"code": 400, "messageCode": "COM_0018", "message": "User does not exist or is inaccessible."}}
+    sandbox.faults.add(Fault("/content/users/ann$", body=gone))
+    with pytest.raises(NotFound, match="User does not exist"):
+        inventory(sandbox)
+
+
+def test_a_stop_ends_the_inventory(sandbox: Sandbox) -> None:
+    """A stop before the walk sends nothing; one during it ends it though a server says nothing for a while."""
+    portal = sign_in(sandbox)
+    cancel = threading.Event()
+    fault = sandbox.faults.add(Fault("/content/users/bob", delay=5, times=1))
+    sandbox.faults.add(Meanwhile("/content/users/boss$", times=1, action=cancel.set))
+    began = datetime.now(UTC)
+    with pytest.raises(Stopped):
+        take_inventory(portal, BackupOptions(), cancel=cancel)
+    assert (datetime.now(UTC) - began).total_seconds() < 3
+    assert fault.struck <= 1
+    before = portal.requests
+    with pytest.raises(Stopped):
+        take_inventory(portal, BackupOptions(), cancel=cancel)
+    assert portal.requests == before
+
+
+# -- odd items
+
+
+@pytest.mark.parametrize("stamp", [10**15, 10**400, 1e300, float("nan"), float("inf"), -1, 0, -(10**15), None, "2024"])
+def test_an_impossible_stamp_is_no_time(stamp: object) -> None:
+    """A stamp of no year that there is, or none at all, is a missing time."""
+    assert from_epoch_ms(stamp) is None
+    assert from_epoch_ms(1_700_000_000_000) == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+def test_odd_items_do_not_end_the_inventory(sandbox: Sandbox) -> None:
+    """What is of the wrong type in an item's JSON is made text or dropped, and stays in `raw` as it came."""
+    odd = {
+        "id": "9" * 32,
+        "owner": "ann",
+        "title": 2024,
+        "type": None,
+        "access": {},
+        "url": ["x"],
+        "tags": ["a", None, 7, {}],
+        "typeKeywords": "Hosted Service",
+        "created": 10**15,
+        "modified": "yesterday",
+        "size": 10**30,
+    }
+    folders = sign_in(sandbox).content("ann")[0]
+    listing = {"username": "ann", "total": 1, "start": 1, "num": 100, "nextStart": -1, "items": [odd]}
+    sandbox.faults.add(Fault("/content/users/ann$", body={**listing, "folders": folders}))
+    found = inventory(sandbox, owners=["ann", "bob"])
+    item = next(item for item in found.items if item.id == "9" * 32)
+    assert (item.title, item.type, item.access, item.url) == ("2024", "", "private", "")
+    assert (item.tags, item.type_keywords) == (("a", "7"), ())
+    assert (item.created, item.modified, item.size) == (None, None, None)
+    assert item.raw == odd
+    assert len(list_items(sign_in(sandbox), BackupOptions(owners=["ann", "bob"]))) == 4
 
 
 # -- the scope

@@ -18,6 +18,7 @@ from agolkit.sandbox import Fault, Sandbox, Settings
 from agolkit.sandbox.organization import Bytes, Item
 
 DATA = f"content/items/{FILE_ID}/data"
+GROUPS = f"content/items/{MAP_ID}/groups"
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_another_name_of_the_same_portal_gets_no_token(sandbox: Sandbox) -> None
         Fault("/groups", status=302, body="", headers={"Location": f"{abroad}/sharing/rest/community/self?f=json"})
     )
     with pytest.raises(PortalError):
-        portal.item_groups(MAP_ID)
+        portal.get_json(GROUPS)
     assert [entry.signed_in for entry in sandbox.log.entries if entry.host.startswith("localhost")] in (
         [False],
         [False] * 3,
@@ -67,7 +68,7 @@ def test_a_redirect_within_the_portal_is_signed(sandbox: Sandbox) -> None:
     sandbox.faults.add(
         Fault("/groups", status=302, body="", headers={"Location": f"{sandbox.url}/sharing/rest/community/self?f=json"})
     )
-    assert sign_in(sandbox).item_groups(MAP_ID)["username"] == "boss"
+    assert sign_in(sandbox).get_json(GROUPS)["username"] == "boss"
 
 
 def test_foreign_addresses_are_not_asked(sandbox: Sandbox) -> None:
@@ -76,12 +77,52 @@ def test_foreign_addresses_are_not_asked(sandbox: Sandbox) -> None:
         portal = sign_in(sandbox)
         address = f"{other.url}/sharing/rest/portals/self"
         assert not portal.owns(address)
-        assert not portal.owns(sandbox.url.replace("https://", "http://"))
         assert portal.owns(sandbox.url.upper())
         for ask in (lambda: portal.get_json(address), lambda: portal.download(address, Nowhere())):
             with pytest.raises(Forbidden, match="not on one of this portal's own servers"):
                 ask()
         assert other.log.entries == []
+
+
+def test_an_http_address_of_the_portal_is_asked_over_https(sandbox: Sandbox) -> None:
+    """Older items name their service by `http`; it is the portal's own all the same, and asked over https."""
+    sandbox.settings.redirect_data = False
+    portal = sign_in(sandbox)
+    address = f"{portal.rest_url}/{DATA}".replace("https://", "http://")
+    assert portal.owns(address)
+    sink = Memory()
+    portal.download(address, sink)
+    assert sink.content == ZIP
+    assert portal.get_json(address.removesuffix("/data"))["id"] == FILE_ID
+    assert all(entry.signed_in for entry in sandbox.log.entries)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://evil.example\\@{host}/x",
+        "https://evil.example@{host}/x",
+        "https://{host}\\@evil.example/x",
+        "https://{host}@evil.example/x",
+        "https://{host}:0@evil.example/x",
+        "https://evil.example\t@{host}/x",
+        "https://evil.example#@{host}/x",
+        "https://evil.example?@{host}/x",
+        "http://evil.example\\@{host}/x",
+        "ftp://{host}/x",
+        "https://{host}.evil.example/x",
+        "https://[{host}/x",
+        "https://127.0.0.1:port/x",
+    ],
+)
+def test_an_address_in_doubt_is_not_the_portals_own(sandbox: Sandbox, address: str) -> None:
+    """Where two readers of an address could disagree whose it is, no token goes there, and nothing is asked."""
+    portal = sign_in(sandbox)
+    host = sandbox.url.split("/")[2]
+    assert not portal.owns(address.format(host=host))
+    with pytest.raises(Forbidden):
+        portal.get_json(address.format(host=host))
+    assert sandbox.log.entries == []
 
 
 def test_a_redirect_to_plain_http_is_not_followed(sandbox: Sandbox) -> None:
@@ -109,7 +150,7 @@ def test_silence_ends_a_request(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("/groups", delay=2))
     portal = sign_in(sandbox, idle_timeout=0.2, attempts=1)
     with pytest.raises(ConnectionTrouble, match="no byte arrived"):
-        portal.item_groups(MAP_ID)
+        portal.get_json(GROUPS)
 
 
 def test_a_slow_download_is_not_silence(sandbox: Sandbox) -> None:
@@ -124,7 +165,7 @@ def test_connections_are_kept(sandbox: Sandbox) -> None:
     portal = sign_in(sandbox, pool=8)
     before = portal.requests
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(portal.item_groups, [MAP_ID] * 24))
+        list(threads.map(portal.get_json, [GROUPS] * 24))
     assert portal.requests - before == 24
     assert sandbox.log.most_in_flight == 8
     assert sandbox.log.unsigned_content() == []

@@ -82,6 +82,21 @@ def test_enterprise_names_its_servers_itself() -> None:
         assert paths(sandbox, "/portals/self/servers") == 1
 
 
+@pytest.mark.parametrize("mode", ["online", "enterprise"])
+@pytest.mark.parametrize(
+    "answer", [{"error": {"code": 403, "message": "No"}}, {"error": {"code": 500, "message": "Trouble"}}, {"x": 1}]
+)
+def test_a_portal_that_does_not_name_its_hosts(mode: str, answer: object) -> None:
+    """Where the portal does not say which hosts are its own, the sign-in succeeds and this is known to be unknown."""
+    with Sandbox(small_organization(mode), Settings()) as sandbox:
+        assert sign_in(sandbox).knows_own_hosts
+        sandbox.faults.add(Fault("/portals/self/(urls|servers)$", body=answer))
+        portal = sign_in(sandbox)
+        assert not portal.knows_own_hosts
+        assert portal.owns(sandbox.url)
+        assert not portal.owns("https://services1.arcgis.com/x/arcgis/rest/services/y/FeatureServer")
+
+
 @pytest.mark.parametrize("ending", ["/", "//", "/home/index.html", "/sharing/rest", "/sharing/rest/", "/home/?x=1#y"])
 def test_addresses_as_people_copy_them(sandbox: Sandbox, ending: str) -> None:
     """An address out of the browser's address bar is good enough."""

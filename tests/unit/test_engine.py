@@ -142,3 +142,26 @@ def test_a_job_that_ignores_the_stop_is_left_behind_after_the_grace() -> None:
         found = outcomes([7], work, executor, cancel=cancel, clock=clock, idle_timeout=10_000)
         release.set()
     assert isinstance(found[0].error, Stopped)
+
+
+def test_a_lane_is_limited_without_holding_up_the_others() -> None:
+    """Jobs of a full lane wait; jobs of other lanes go past them."""
+    lock, now, most, order = threading.Lock(), [0], [0], []
+
+    def work(number: int) -> int:
+        if number < 0:
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            pause(0.05)
+            with lock:
+                now[0] -= 1
+        order.append(number)
+        return number
+
+    jobs = [-1, -2, -3, -4, -5, *range(20)]
+    with ThreadPoolExecutor(8) as executor:
+        found = outcomes(jobs, work, executor, limit=4, lane=lambda job: "slow" if job < 0 else "", lanes={"slow": 2})
+    assert sorted(each.job for each in found) == sorted(jobs)
+    assert most[0] == 2
+    assert order.index(-5) > order.index(10)

@@ -7,6 +7,7 @@ import os
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import pytest
 from saved import STARTED, begin_sample, files_below, save_sample
@@ -153,7 +154,7 @@ def test_a_large_file_from_another_disk_is_copied_and_hashed_again(
         spool.path().write_bytes(b"z" * 5000)
         with pytest.raises(CheckFailed):
             store.add_blob(spool)
-        assert not store.has_blob(spool.sha256)
+        assert store.blob_size(spool.sha256) is None
     assert list((store.root / "incoming").iterdir()) == []
 
 
@@ -166,6 +167,36 @@ def test_a_damaged_blob_is_replaced_by_the_proven_content(store: LocalStore) -> 
         spool.write(b"whole")
         assert store.add_blob(spool) == (blob, True)
     assert blob_path(store, blob).read_bytes() == b"whole"
+
+
+def test_a_blob_that_rotted_is_replaced_by_the_proven_content(store: LocalStore) -> None:
+    """Each run reads a blob once before it relies on it; one whose bytes have changed is replaced."""
+    store.bind("0123456789abcdef", "Smallville")
+    blob = add(store, b"whole")
+    blob_path(store, blob).chmod(0o600)
+    blob_path(store, blob).write_bytes(b"wh0le")
+    store.begin(STARTED, "default")
+    for is_new in (True, False):
+        with Spool() as spool:
+            spool.write(b"whole")
+            assert store.add_blob(spool) == (blob, is_new)
+        assert blob_path(store, blob).read_bytes() == b"whole"
+
+
+def test_a_blob_is_read_once_in_a_run(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content that a run meets again and again costs one look at what the store holds of it."""
+    read: list[str] = []
+    open_blob = LocalStore.open_blob
+
+    def note(self: LocalStore, sha256: str) -> IO[bytes]:
+        read.append(sha256)
+        return open_blob(self, sha256)
+
+    blob = add(LocalStore(store.root), b"the same")
+    monkeypatch.setattr(LocalStore, "open_blob", note)
+    assert [add(store, b"the same") for _ in range(3)] == [blob] * 3
+    assert [add(store, b"new") for _ in range(3)]
+    assert read == [blob.sha256]
 
 
 def test_the_next_run_removes_what_a_killed_one_left(store: LocalStore) -> None:
@@ -197,7 +228,7 @@ def test_a_file_in_use_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "replace", hold)
     store = LocalStore(tmp_path / "store", sleep=waited.append)
-    assert store.has_blob(add(store, b"x").sha256)
+    assert store.blob_size(add(store, b"x").sha256) == 1
     assert waited == list(PATIENCE[:3])
     busy = 1000
     with pytest.raises(StoreError, match="may not be read or written"):

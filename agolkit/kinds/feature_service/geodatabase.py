@@ -181,7 +181,7 @@ def _matching(
     for name in sorted(names, key=lambda name: _letters(name) != _letters(layer.name)):
         is_namesake = _letters(name) == _letters(layer.name)
         facts = pyogrio.read_info(geodatabase, layer=name)
-        rows = int(facts["features"])
+        rows = found = int(facts["features"])
         fields = {str(field).casefold(): str(field) for field in facts["fields"]}
         fits = rows >= len(served) if is_view else rows == len(served)
         column = fields.get((layer.global_id_field or "").casefold())
@@ -190,11 +190,11 @@ def _matching(
             saved = {plain_id(value) for value in _values(geodatabase, name, column)}
             if fits and wanted <= saved:
                 return name
-            rows = len(wanted & saved)
+            found = len(wanted & saved)
         elif fits and is_namesake and (layer.global_id_field is None or not served) and layer.fields <= set(fields):
             return name
         if not best:
-            best = f"{rows:,} of {len(served):,} rows are in the geodatabase's layer {name!r}"
+            best = f"{found:,} of {len(served):,} rows are in the geodatabase's layer {name!r}, which has {rows:,}"
     raise CheckFailed(f"layer {layer.name!r}: {best or 'the geodatabase has no layer for it'}.")
 
 

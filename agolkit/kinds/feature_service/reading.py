@@ -26,7 +26,9 @@ ROWS_AT_ONCE = 5000
 _CURVES = ('"curvePaths"', '"curveRings"')
 
 
-def load_layer(store: Store, backup: str, item_id: str, layer: int = 0) -> geopandas.GeoDataFrame | pandas.DataFrame:
+def load_layer(
+    store: Store, backup: str, item_id: str, layer: int | None = None
+) -> geopandas.GeoDataFrame | pandas.DataFrame:
     """A saved layer as a GeoDataFrame, a table as a DataFrame: one row per feature, one column per field.
 
     Rows come as GDAL reads them: date fields are datetimes in UTC, coded values stay codes, M values are dropped.
@@ -37,7 +39,7 @@ def load_layer(store: Store, backup: str, item_id: str, layer: int = 0) -> geopa
     backup
         Name of a backup, or `"latest"`.
     layer
-        Id of the layer in its service.
+        Id of the layer in its service; `None`: the first one that is saved.
 
     Raises
     ------
@@ -52,6 +54,9 @@ def load_layer(store: Store, backup: str, item_id: str, layer: int = 0) -> geopa
     definition = _definition(store, outcome)
     in_geodatabase = {each["id"]: each["layer"] for each in definition.get("geodatabase") or ()}
     in_rows = {each["id"]: each["header"] for each in definition.get("rows") or ()}
+    saved = sorted({*in_geodatabase, *in_rows})
+    if layer is None:
+        layer = saved[0] if saved else 0
     if layer in in_geodatabase:
         with store.copied(_part(outcome, "layers.gdb.zip").blob.sha256) as spool:
             return pyogrio.read_dataframe(geodatabase_in(spool.path()), layer=in_geodatabase[layer])
@@ -59,7 +64,6 @@ def load_layer(store: Store, backup: str, item_id: str, layer: int = 0) -> geopa
         part = _part(outcome, f"rows/{layer}.jsonl.gz")
         with store.open_blob(part.blob.sha256) as stream:
             return _frame(stream, in_rows[layer] or _described(definition, layer))
-    saved = sorted({*in_geodatabase, *in_rows})
     if saved:
         raise UsageError(f"{outcome.item.title!r} has no saved layer {layer}; there are {saved}.")
     raise UsageError(f"{outcome.item.title!r} ({outcome.item.type}) has no saved layers in this backup.")
