@@ -157,8 +157,10 @@ def demo(store: str, as_json: bool) -> int:
     _say(
         f"\nThe backup      {folder / 'backups' / backup}"
         f"\nThe list        {folder / 'backups' / backup / 'AllItems.csv'}"
+        f"\nThe report      {folder / 'backups' / backup / 'report.html'}"
         f"\nThe notebook    {done.notebook}"
         "\n\nWhat next?"
+        "\n  Open report.html in a browser: what is protected, what is not, and why."
         "\n  Open AllItems.csv in a spreadsheet: one row for each item, the result in the last column."
         f"\n  agolkit list {store}            the backups of this store"
         "\n  agolkit notebooks my-backups     the notebooks and schedules, to work with your own organization"

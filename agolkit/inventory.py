@@ -226,7 +226,7 @@ def _prove(portal: Portal, listings: dict[str, _Listing], options: BackupOptions
     for owner, (count, ids) in indexed.items():
         known = listings[owner].items
         is_whole = ids <= known.keys() and count <= len(known)
-        counted += count if is_whole else _look_again(portal, listings, owner)
+        counted += count if is_whole else _look_again(portal, listings, owner, ids)
     if whole and portal.count() > counted:
         counted += _look_for_owners(portal, listings, counted)
     listed = len({item for listing in listings.values() for item in listing.items})
@@ -243,21 +243,21 @@ def _look_up(portal: Portal, owner: str) -> tuple[int, set[str]]:
     return len(ids), ids
 
 
-def _look_again(portal: Portal, listings: dict[str, _Listing], owner: str) -> int:
-    """List an owner again whose listing lacks what the index knows; the count, without what is no longer there."""
+def _look_again(portal: Portal, listings: dict[str, _Listing], owner: str, ids: set[str]) -> int:
+    """List an owner again whose listing lacks what the index knew; the count now, without what is no longer there."""
     owners = {owner}
     for _ in range(LOOKS):
         for each in owners:
             again = _list_all(portal, [each], 1, _say_nothing)[each]
             listings[each] = _Listing(again.folders, listings[each].items | again.items)
-        count, ids = _look_up(portal, owner)
-        unlisted = ids.difference(*(listing.items for listing in listings.values()))
-        if not unlisted and (ids or count <= len(listings[owner].items)):
+        count, known = _look_up(portal, owner)
+        unlisted = (ids | known).difference(*(listing.items for listing in listings.values()))
+        if not unlisted and (known or count <= len(listings[owner].items)):
             return count
         # What is deleted, or belongs to somebody out of scope by now, is no hole in the listing.
         owners = {_owner_of(portal, item_id) for item_id in unlisted} & listings.keys()
         if unlisted and not owners:
-            return count - len(unlisted)
+            return count - len(known & unlisted)
         owners = owners or {owner}
     raise CheckFailed(
         f"The listing of {owner!r} is incomplete: {len(listings[owner].items):,} items listed, {count:,} counted by "

@@ -30,7 +30,7 @@ def is_hosted_here(saving: Saving) -> bool:
     item = saving.item
     if "Hosted Service" not in item.type_keywords:
         saving.lives_elsewhere = True
-        saving.described = "It refers to a service whose data this portal does not host; description and url are saved."
+        saving.described = "It refers to data that this portal does not host; description and url are saved."
         return False
     if not saving.portal.owns(item.url):
         saving.missing.append("data: the service is hosted, but on a server that the portal does not name as its own")

@@ -36,7 +36,9 @@ LOOKS = 2
 
 DOCUMENT = Kind("document", save_document, "save its JSON, resources and description")
 FILE = Kind("file", save_file, "save its file, resources and description")
-FEATURE_SERVICE = Kind("feature service", save_feature_service, "export a File Geodatabase and save its definition")
+FEATURE_SERVICE = Kind(
+    "feature service", save_feature_service, "save its layers, as a File Geodatabase or as rows, and its definition"
+)
 REFERENCE = Kind("reference", save_reference, "save its description, url and overrides")
 
 
@@ -79,7 +81,7 @@ def save_item(context: RunContext, item: Item) -> Outcome:
         if look == LOOKS:
             saving.missing.append("it was edited while it was saved; the parts may be of different moments")
         item = saving.item
-    del context.in_work[item.id]
+    context.in_work.pop(item.id, None)  # it is gone already where the item was given up meanwhile
     return saving.outcome(kind=kind.name, attempts=attempts_noted(), seconds=time.monotonic() - began)
 
 

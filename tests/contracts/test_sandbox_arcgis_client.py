@@ -114,7 +114,8 @@ def test_parts_of_an_item(ann: Any) -> None:
     story = ann.content.get(STORY)
     assert [one["resource"] for one in story.resources.list()] == ["draft_1.json", "images/a b#1.png"]
     assert story.resources.get("draft_1.json") == {"draft": 1}
-    assert [group.id for group in story.shared_with["groups"]] == [CREW]
+    with pytest.deprecated_call():  # what replaces it asks, in older clients, for an address that is not documented
+        assert [group.id for group in story.shared_with["groups"]] == [CREW]
 
 
 def test_private_item_is_not_there(ann: Any, chief: Any) -> None:
