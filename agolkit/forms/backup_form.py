@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 MORE = {
     "What is taken": ("groups", "query", "scope_name", "label"),
     "What is left out": ("exclude_types", "exclude_folders", "exclude_owners", "exclude_ids"),
-    "How it is saved": ("tree", "scratch", "accept", "dry_run"),
+    "How it is saved": (
+        *("feature_format", "attachments", "export_max_bytes", "tree", "scratch", "accept", "dry_run"),
+    ),
     "Speed": ("workers", "exports", "attempts"),
     "Patience": ("connect_timeout", "idle_timeout", "export_timeout", "item_timeout"),
 }

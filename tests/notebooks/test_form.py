@@ -15,7 +15,7 @@ from itables.widget import ITable
 import agolkit as ak
 from agolkit.errors import UsageError
 from agolkit.forms.board import Board
-from agolkit.forms.fields import Chooser
+from agolkit.forms.fields import Chooser, Field
 from agolkit.model import Item, Outcome, Result
 from agolkit.progress import Event
 from agolkit.sandbox import Fault, Sandbox
@@ -42,11 +42,18 @@ def tables_in(widget: widgets.Widget) -> list[ITable]:
     return [table for child in getattr(widget, "children", ()) for table in tables_in(child)]
 
 
+def fields_in(widget: widgets.Widget) -> list[Field]:
+    """The fields that are shown in a widget."""
+    own = [widget] if isinstance(widget, Field) else []
+    return own + [field for child in getattr(widget, "children", ()) for field in fields_in(child)]
+
+
 def test_it_has_a_field_for_every_option() -> None:
-    """Every option has a field, that shows its default and gives it back unchanged."""
+    """Every option has a field in the form, that shows its default and gives it back unchanged."""
     form = ak.BackupForm(url="https://127.0.0.1:1", store="store")
     form.wait()
     assert set(form.fields) == {each.name for each in fields(ak.BackupOptions)}
+    assert {field.name for field in fields_in(form)} == {"store", *form.fields}
     assert form.options == ak.BackupOptions()
     chosen = ak.BackupOptions(
         folders=["Parks"], groups=["Planning"], exclude_tags=["a", "b c"], accept={"WMS": "not ours"}, workers=3
