@@ -37,7 +37,7 @@ class Reach(StrEnum):
     """Well-formed and of the right type; the portal offers no more."""
 
 
-PAYLOADS = ("geodatabase", "rows", "data", "resource")
+PAYLOADS = ("geodatabase", "rows", "source", "data", "resource")
 """Parts that are the content of an item; the others describe it."""
 
 

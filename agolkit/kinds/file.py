@@ -11,7 +11,7 @@ from agolkit.errors import CheckFailed
 from agolkit.kinds.parts import extension_of, fetch_data, length_reach
 from agolkit.kinds.saving import Saving
 from agolkit.layout import extension
-from agolkit.model import Reach
+from agolkit.model import Item, Reach
 from agolkit.portal import Received
 from agolkit.progress import beat
 from agolkit.store import Spool
@@ -49,8 +49,8 @@ def _save_data(saving: Saving) -> None:
             saving.described = "The file lives at the item's url, outside this portal."
 
 
-def keep_file(saving: Saving, spool: Spool, received: Received) -> None:
-    """Check what was received as a file and keep it.
+def keep_file(saving: Saving, spool: Spool, received: Received, *, of: Item | None = None, part: str = "data") -> None:
+    """Check what was received as the file of an item (of `saving`'s, unless named) and keep it.
 
     A file that is exactly as long as the portal states is the portal's file, also where it does not open: people do
     upload damaged and encrypted ones. It is kept, with a note.
@@ -60,8 +60,9 @@ def keep_file(saving: Saving, spool: Spool, received: Received) -> None:
     CheckFailed
         It is not as long as the portal states; or it states nothing, and the file is not of its type or damaged.
     """
-    path = f"data{extension_of(received, saving.item)}"
-    stated = saving.item.size
+    item = of or saving.item
+    path = f"{part}{extension_of(received, item)}"
+    stated = item.size
     if stated and stated != received.size:
         raise CheckFailed(f"{received.size:,} bytes came, the portal states {stated:,}.")
     reach, proof = length_reach(received), f"{received.size:,} bytes"
@@ -72,8 +73,8 @@ def keep_file(saving: Saving, spool: Spool, received: Received) -> None:
     except CheckFailed as error:
         if not stated:
             raise
-        saving.notes.append(f"data: saved as the portal has it, but {error}")
-    saving.keep("data", spool, path, Reach.LENGTH if stated and reach is Reach.PARSED else reach, proof)
+        saving.notes.append(f"{part}: saved as the portal has it, but {error}")
+    saving.keep(part, spool, path, Reach.LENGTH if stated and reach is Reach.PARSED else reach, proof)
 
 
 def check_signature(spool: Spool, path: str) -> None:

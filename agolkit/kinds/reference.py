@@ -7,20 +7,19 @@ from functools import partial
 from agolkit.errors import CheckFailed
 from agolkit.kinds.parts import fetch, is_json
 from agolkit.kinds.saving import Saving
+from agolkit.kinds.tiles import save_tiles
 from agolkit.model import Reach
-
-NOT_YET = "what it serves lives in this portal and cannot be saved by this version; keep the file it was made from."
 
 
 def save_reference(saving: Saving) -> None:
     """Save the overrides, if there are some, and say where the data lives.
 
     A vector tile style has its content in resources, so it is saved whole. Hosted tiles, scenes and imagery live in
-    this portal: saving only their description makes the item `partial`, never `described`.
+    this portal: without them the item is `partial`, never `described`.
     """
     save_overrides(saving)
     if is_hosted_here(saving):
-        saving.missing.append(f"data: {NOT_YET}")
+        save_tiles(saving)
     elif saving.item.type == "Vector Tile Service" and any(part.name == "resource" for part in saving.parts):
         saving.lives_elsewhere = False
 

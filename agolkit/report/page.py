@@ -123,7 +123,7 @@ def _not_protected(outcomes: Iterable[Outcome], facts: Mapping[str, Any]) -> str
     """Every item that is not verified, or not with all its parts, under its reason; the worst first."""
     listed: dict[Result, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        if outcome.result is not Result.VERIFIED or _reason(outcome):
+        if outcome.result is not Result.VERIFIED or outcome.left_out:
             listed[outcome.result].append(outcome)
     options = facts.get("options", {})
     chosen = [f"{name}: {_value(options[name])}" for name in _CHOOSING if options.get(name)]

@@ -13,7 +13,7 @@ import agolkit as ak
 from agolkit.model import Outcome, Result
 from agolkit.progress import Event, Progress
 from agolkit.sandbox import Fault, Sandbox, Settings, city
-from agolkit.sandbox.organization import Bytes, Item
+from agolkit.sandbox.organization import Bytes, Item, Service
 
 
 def zip_of(**files: bytes) -> bytes:
@@ -326,3 +326,33 @@ def test_an_unknown_type_is_saved_as_what_the_portal_answers(
     assert outcome.result is Result.VERIFIED
     part = next(part for part in outcome.parts if part.name == "data")
     assert (part.path, part.reach, part.blob.size) == (path, reach, len(content))
+
+
+def hosted_tiles(sandbox: Sandbox, **facts: object) -> Item:
+    """A hosted tile layer and the package that it was published from."""
+    package = Item("d" * 32, sandbox.org.admin, "Tile Package", "Tiles", data=Bytes(zip_of(a=b"tile")), name="t.tpkx")
+    sandbox.org.add(package, Service("Tiles", "e" * 32, server_type="MapServer"))
+    relations = [("Service2Data", package.id)]
+    return add_item(
+        sandbox, "Map Service", b"", service="Tiles", type_keywords=["Hosted Service"], relations=relations, **facts
+    )
+
+
+def test_hosted_tiles_are_saved_as_their_package(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The package's bytes belong to the tile layer too, and a note says what they are."""
+    with sandbox:
+        outcome = outcome_of(sandbox, hosted_tiles(sandbox), tmp_path / "store")
+    assert outcome.result is Result.VERIFIED
+    source = next(part for part in outcome.parts if part.name == "source")
+    assert (source.path, source.reach, source.blob.size) == ("source.tpkx", "content", len(zip_of(a=b"tile")))
+    assert "Tile Package 'Tiles'" in outcome.message
+
+
+def test_hosted_tiles_without_their_package_are_partial(sandbox: Sandbox, tmp_path: Path) -> None:
+    """When the package cannot be had, the tile layer is partial and never described."""
+    with sandbox:
+        item = hosted_tiles(sandbox)
+        sandbox.faults.add(Fault(path="/d{32}/data", body=NOT_YOURS))
+        outcome = outcome_of(sandbox, item, tmp_path / "store")
+    assert outcome.result is Result.PARTIAL
+    assert outcome.message == "source: the portal says: Not yours (403)"

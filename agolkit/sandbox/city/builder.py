@@ -17,9 +17,8 @@ ROWS = Expectation("verified", "content", "Exported as a File Geodatabase and co
 FOREIGN = Expectation("described", None, "The data lives on a server of somebody else.")
 EMPTY = Expectation("described", None, "Its data has no bytes.")
 NO_DATA = Expectation("described", None, "The portal has no data for this item.")
-TILES = Expectation(
-    "partial", None, "Tiles, scenes and imagery that live in this portal cannot be saved in this version."
-)
+TILES = Expectation("partial", None, "Its tiles live in this portal, and the package that they came from is gone.")
+PACKAGED = Expectation("verified", "content", "Saved as the package that it was published from, a zip.")
 TAGGED = Expectation("excluded", None, "One of its tags is no-backup.")
 DEFINITION = Expectation("excluded", None, "Service Definitions are left out by default.")
 

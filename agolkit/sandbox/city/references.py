@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agolkit.sandbox.city import payloads
-from agolkit.sandbox.city.builder import FOREIGN, TILES, Builder
+from agolkit.sandbox.city.builder import FOREIGN, PACKAGED, TILES, Builder
 from agolkit.sandbox.organization import Expectation
 
 _GIS = "https://gis.example.org/arcgis/rest/services"
@@ -61,7 +61,7 @@ _HOSTED = (
 
 
 def add_references(city: Builder) -> None:
-    """Add references to other servers, links, and what is hosted here and cannot be saved in this version."""
+    """Add references to other servers, links, and hosted tiles, scenes and imagery."""
     for key, owner, kind, title, url in _REFERENCES:
         data = (
             payloads.as_json({"layers": [{"id": 0, "popupInfo": {"title": title}}], "url": url})
@@ -80,4 +80,5 @@ def add_references(city: Builder) -> None:
         name = city.service(title.replace(" ", "_"), key, server_type=server, capabilities="Map,Query")
         keywords = ("Hosted Service", "Tiled" if server == "MapServer" else server)
         relations = (("Service2Data", source),) if source else ()
-        city.item(key, owner, kind, title, TILES, service=name, keywords=keywords, relations=relations, access="org")
+        expected = PACKAGED if source else TILES
+        city.item(key, owner, kind, title, expected, service=name, keywords=keywords, relations=relations, access="org")
