@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 MORE = {
     "What is taken": ("groups", "query", "scope_name", "label"),
     "What is left out": ("exclude_types", "exclude_folders", "exclude_owners", "exclude_ids"),
-    "How it is saved": (
-        *("feature_format", "attachments", "export_max_bytes", "tree", "scratch", "accept", "dry_run"),
+    "How layers are saved": ("feature_format", "attachments", "export_max_bytes"),
+    "How it is kept": ("tree", "scratch", "accept", "dry_run"),
+    "Speed and patience": (
+        *("workers", "exports", "attempts", "connect_timeout", "idle_timeout", "export_timeout", "item_timeout"),
     ),
-    "Speed": ("workers", "exports", "attempts"),
-    "Patience": ("connect_timeout", "idle_timeout", "export_timeout", "item_timeout"),
 }
 RESULT_COLUMNS = ["title", "type", "owner", "folder", "access", "saved_bytes", "message", "result"]
 
