@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas
 import pytest
+from portals import connect
 
 import agolkit as ak
 from agolkit.errors import StoreBusy, StoreError, StoreFull, UsageError
@@ -39,12 +40,6 @@ class Run:
         part = next(part for part in self.outcomes[item_id].parts if part.path == path)
         with self.store.open_blob(part.blob.sha256) as stream:
             return stream.read()
-
-
-def connect(sandbox: Sandbox) -> ak.Portal:
-    return ak.connect(
-        sandbox.url, username=sandbox.username, password=sandbox.password, ca_bundle=str(sandbox.ca_bundle)
-    )
 
 
 @pytest.fixture(scope="module")
@@ -283,13 +278,7 @@ def test_the_limits_of_the_options_hold_for_the_run(tmp_path: Path) -> None:
     with Sandbox(small_city(40), Settings(latency=0.01)) as sandbox:
         victim = next(item for item in sandbox.org.items.values() if item.type == "Web Map")
         fault = sandbox.faults.add(Fault(path=rf"{victim.id}/data", status=503))
-        portal = ak.connect(
-            sandbox.url,
-            username=sandbox.username,
-            password=sandbox.password,
-            ca_bundle=str(sandbox.ca_bundle),
-            sleep=lambda _seconds: None,
-        )
+        portal = connect(sandbox)
         sandbox.log.clear()
         ak.backup(portal, ak.open_store(tmp_path / "store"), ak.BackupOptions(attempts=5, workers=3))
         assert fault.struck == 5

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from portals import connect
 
 import agolkit as ak
 from agolkit.model import Outcome, Result
@@ -43,13 +44,7 @@ def outcome_of(
 ) -> Outcome:
     """Back up one item with all its waits cut short, and check that nothing is left behind."""
     held = set(sandbox.org.items)
-    portal = ak.connect(
-        sandbox.url,
-        username=sandbox.username,
-        password=sandbox.password,
-        ca_bundle=str(sandbox.ca_bundle),
-        sleep=lambda _seconds: None,
-    )
+    portal = connect(sandbox)
     outcomes: list[Outcome] = []
 
     def listen(event: Event) -> None:

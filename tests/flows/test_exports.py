@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from portals import connect
 
 import agolkit as ak
 from agolkit.kinds.exports import ExportLedger
@@ -27,16 +28,6 @@ FGDB = ak.BackupOptions(feature_format="fgdb")
 @pytest.fixture
 def org() -> Organization:
     return city.generated(items=2, owners=1, folders=1, groups=1, services=2)
-
-
-def connect(sandbox: Sandbox) -> ak.Portal:
-    return ak.connect(
-        sandbox.url,
-        username=sandbox.username,
-        password=sandbox.password,
-        ca_bundle=str(sandbox.ca_bundle),
-        sleep=lambda _seconds: None,
-    )
 
 
 def exports_in(org: Organization) -> list[Item]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from portals import connect
 
 import agolkit as ak
 from agolkit.kinds.feature_service import formats_for
@@ -22,13 +23,7 @@ from agolkit.store import Store
 
 
 def back_up(sandbox: Sandbox, place: Path, **options: object) -> tuple[Store, dict[str, Outcome]]:
-    portal = ak.connect(
-        sandbox.url,
-        username=sandbox.username,
-        password=sandbox.password,
-        ca_bundle=str(sandbox.ca_bundle),
-        sleep=lambda _seconds: None,
-    )
+    portal = connect(sandbox)
     store = ak.open_store(place)
     outcomes: dict[str, Outcome] = {}
 
