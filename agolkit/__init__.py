@@ -1,4 +1,4 @@
-"""Dated, proven, restorable backups of an ArcGIS Online or ArcGIS Enterprise organization.
+"""Dated, proven backups of an ArcGIS Online or ArcGIS Enterprise organization.
 
 ```python
 import agolkit as ak

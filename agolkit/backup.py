@@ -33,7 +33,6 @@ from agolkit.plan import in_order
 from agolkit.portal import Portal
 from agolkit.progress import Event, Progress, TimedOut
 from agolkit.report import REPORT, report_page
-from agolkit.scope import EXPORT_TAG
 from agolkit.store import Draft, Store
 
 log = logging.getLogger(__name__)
@@ -97,7 +96,7 @@ def backup(
         journal = Journal(draft)
         exports = ExportLedger(portal, run_id, announce=journal.announce)
         context = RunContext(portal, store, options, exports, Path(scratch), group_titles)
-        left_behind = exports.sweep(_left_over(inventory), _announced_before(store, draft.name))
+        left_behind = exports.sweep(inventory.exports, _announced_before(store, draft.name))
         outcomes: list[Outcome] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
@@ -252,11 +251,6 @@ def _finish(
     )
     draft.write(REPORT, report_page(outcomes, facts, location=draft.store.location).encode())
     close_backup(draft, facts)
-
-
-def _left_over(inventory: Inventory) -> list[Item]:
-    """The items that some run made for an export, and that nobody deleted."""
-    return [item for item, _ in inventory.excluded if EXPORT_TAG in item.tags]
 
 
 def _announced_before(store: Store, this: str) -> Iterator[Mapping[str, str]]:

@@ -73,9 +73,20 @@ def _show(frame: pandas.DataFrame, columns: Sequence[str], as_json: bool) -> Non
     if as_json:
         click.echo(frame.to_json(orient="records", date_format="iso"))
     elif len(frame):
-        _say(frame[list(columns)].to_string(index=False, max_colwidth=60, na_rep="", justify="left"))
+        table = frame[list(columns)].copy()
+        for name in table.select_dtypes(exclude=["number", "datetime"]):
+            texts = [_shortened(text) for text in table[name].fillna("")]
+            width = max(map(len, texts))
+            table[name] = [text.ljust(width) for text in texts]
+        _say(table.to_string(index=False, na_rep="", justify="left"))
     else:
         _say("Nothing.")
+
+
+def _shortened(text: object) -> str:
+    """One line of at most 40 characters: the whole text is in the machine-readable output."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 40 else line[:39] + "…"
 
 
 def _with_json(command: F) -> F:
@@ -127,7 +138,7 @@ def _portal_and_options(
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="agolkit")
 def commands() -> None:
-    """Dated, proven, restorable backups of an ArcGIS Online or ArcGIS Enterprise organization.
+    """Dated, proven backups of an ArcGIS Online or ArcGIS Enterprise organization.
 
     The sign-in comes from AGOLKIT_URL, AGOLKIT_USERNAME, AGOLKIT_PASSWORD (or AGOLKIT_PASSWORD_FILE) or a profile.
     A secret is never an argument.
@@ -204,7 +215,7 @@ def backup(store: str | None, file: Path | None, pairs: Sequence[tuple[str, str]
     return done.exit_code
 
 
-@commands.command()
+@commands.command(short_help="Copy the notebooks and the schedule examples to a folder.")
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
 @_with_json
@@ -225,6 +236,8 @@ def notebooks(folder: Path, force: bool, as_json: bool) -> None:
         for source, target in copies.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+            if target.suffix == ".sh":
+                target.chmod(0o755)
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from error
     if as_json:
@@ -296,7 +309,7 @@ def list_(store: str, as_json: bool) -> None:
 def show(store: str, backup: str, as_json: bool) -> None:
     """Show the items of one BACKUP of STORE; the newest complete one where none is named."""
     opened = ak.open_store(store, create=False)
-    _show(ak.load_items(opened, backup), ["title", "type", "owner", "message", "result"], as_json)
+    _show(ak.load_items(opened, backup), ["item_id", "title", "type", "owner", "message", "result"], as_json)
 
 
 @commands.command()
@@ -324,7 +337,13 @@ def fetch(store: str, backup: str, to: str, ids: Sequence[str], as_json: bool) -
 
 
 @commands.command()
-@click.option("--port", default=0, show_default=True, help="Port of 127.0.0.1; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Port of 127.0.0.1; 0 takes a free one.",
+)
 @click.option("--items", "count", type=click.IntRange(min=1), help="Make up so many items instead of the small city.")
 @_with_json
 def sandbox(port: int, count: int | None, as_json: bool) -> None:
@@ -351,14 +370,32 @@ def sandbox(port: int, count: int | None, as_json: bool) -> None:
 
 
 def _sandbox(port: int = 0, count: int | None = None) -> Sandbox:
+    """The practice portal, started."""
     try:
         from agolkit.sandbox import Sandbox, Settings, city
-
-        return Sandbox(city.generated(items=count) if count else city.springfield(), Settings(port=port))
     except ModuleNotFoundError as error:
         raise UsageError(
             f"The practice portal needs packages that are not installed ({error.name}). "
             "Install them with: pip install 'agolkit[sandbox]' (in a source checkout: pip install '.[sandbox]')"
+        ) from error
+    if count is None:
+        org = city.springfield()
+    else:
+        org = city.generated(
+            items=count,
+            owners=min(250, max(1, count // 16)),
+            folders=min(600, count // 16),
+            groups=min(120, count // 32),
+            services=min(500, count // 8),
+        )
+    made = Sandbox(org, Settings(port=port))
+    try:
+        return made.start()
+    except OSError as error:
+        made.stop()
+        raise UsageError(
+            f"The practice portal cannot use port {port}; another program may have it. "
+            "Name another one with --port, or leave it out to get a free one."
         ) from error
 
 

@@ -23,7 +23,7 @@ from agolkit.model import Folder, Inventory, Item, shown
 from agolkit.options import BackupOptions, nearest
 from agolkit.portal.client import LOOKS, Portal
 from agolkit.progress import Event, Progress, Pulse, beat, pulse_of_job
-from agolkit.scope import apply_scope, narrowed_by
+from agolkit.scope import EXPORT_TAG, apply_scope, narrowed_by
 
 if TYPE_CHECKING:
     import pandas
@@ -71,7 +71,10 @@ def take_inventory(
 def _take(portal: Portal, options: BackupOptions, say: Progress) -> Inventory:
     before = portal.requests
     owners = _owners(portal, options)
-    say(Event("inventory", f"Listing the items of {len(owners):,} {'owner' if len(owners) == 1 else 'owners'}."))
+    who = f"{len(owners):,} {'owner' if len(owners) == 1 else 'owners'}"
+    if not portal.can_see_all:
+        who = f"{portal.username} only, because this account is no administrator"
+    say(Event("inventory", f"Listing the items of {who}."))
     listings = _list_all(portal, owners, options.workers, say)
     counted = _prove(portal, listings, options, whole=portal.can_see_all and not options.owners)
     everything = {item.id: item for listing in listings.values() for item in listing.items.values()}
@@ -87,6 +90,7 @@ def _take(portal: Portal, options: BackupOptions, say: Progress) -> Inventory:
     return Inventory(
         items=tuple(sorted(items, key=_age)),
         excluded=tuple(sorted(excluded, key=lambda pair: _age(pair[0]))),
+        exports=tuple(item for item in everything.values() if EXPORT_TAG in item.tags),
         owners=len(listings),
         folders=tuple(folder for own in folders.values() for folder in own),
         requests=portal.requests - before,

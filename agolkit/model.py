@@ -169,6 +169,8 @@ class Inventory:
     """In scope, ordered by created, then id."""
     excluded: tuple[tuple[Item, str], ...]
     """(item, reason in plain words), for what the scope leaves out by an exclusion (`exclude_*`)."""
+    exports: tuple[Item, ...]
+    """Temporary items that some run made for an export and that are still there, in scope or not."""
     owners: int
     folders: tuple[Folder, ...]
     """Every folder of these owners, empty ones included."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agolkit.inventory import take_inventory
-from agolkit.kinds.registry import FEATURE_SERVICE, kind_of
+from agolkit.kinds.reference import HOSTED
+from agolkit.kinds.registry import FEATURE_SERVICE, REFERENCE, kind_of
 from agolkit.model import Item, shown
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
@@ -35,7 +36,7 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
 
     store.check_owner(portal.org_id, portal.org_name)
     inventory = take_inventory(portal, options or BackupOptions())
-    planned = [(item, "fetch", kind_of(item).plan) for item in in_order(inventory.items)]
+    planned = [(item, "fetch", _what(item)) for item in in_order(inventory.items)]
     planned += [(item, "exclude", reason) for item, reason in inventory.excluded]
     rows: list[dict[str, Any]] = [
         {
@@ -51,6 +52,14 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
         for item, action, reason in planned
     ]
     return pandas.DataFrame(rows).astype({"size_bytes": "Int64"})
+
+
+def _what(item: Item) -> str:
+    """What a run does to an item, as far as that is known before it begins."""
+    kind = kind_of(item)
+    if kind in (FEATURE_SERVICE, REFERENCE) and HOSTED not in item.type_keywords:
+        return "save its description and url; it refers to data that this portal does not host"
+    return kind.plan
 
 
 def in_order(items: Sequence[Item]) -> list[Item]:

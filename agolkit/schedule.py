@@ -192,6 +192,11 @@ def _kernel_class(environment: Mapping[str, str], started: list[AsyncKernelManag
         def kernel_spec(self) -> KernelSpec:
             return spec
 
+        async def _async_interrupt_kernel(self) -> None:
+            """Not before a shutdown: there is nothing left to interrupt, and the kernel would log an error."""
+            if not self.shutting_down:
+                await super()._async_interrupt_kernel()
+
     return Kernel
 
 

@@ -10,6 +10,9 @@ from agolkit.kinds.saving import Saving
 from agolkit.kinds.tiles import save_tiles
 from agolkit.model import Reach
 
+HOSTED = "Hosted Service"
+"""Type keyword of a service whose data the portal itself holds."""
+
 
 def save_reference(saving: Saving) -> None:
     """Save the overrides, if there are some, and say where the data lives.
@@ -27,7 +30,7 @@ def save_reference(saving: Saving) -> None:
 def is_hosted_here(saving: Saving) -> bool:
     """Whether this portal holds the data of a service; what that means for the verdict is noted."""
     item = saving.item
-    if "Hosted Service" not in item.type_keywords:
+    if HOSTED not in item.type_keywords:
         saving.lives_elsewhere = True
         saving.described = "It refers to data that this portal does not host; description and url are saved."
         return False

@@ -39,7 +39,7 @@ FILE = Kind("file", save_file, "save its file, resources and description")
 FEATURE_SERVICE = Kind(
     "feature service", save_feature_service, "save its layers, as a File Geodatabase or as rows, and its definition"
 )
-REFERENCE = Kind("reference", save_reference, "save its description, url and overrides")
+REFERENCE = Kind("reference", save_reference, "save the package that it was published from, if the portal still has it")
 
 
 def _names(text: str) -> frozenset[str]:

@@ -176,7 +176,7 @@ async def _run(state: State, job: Job) -> None:
         )
         return
     if job.item.id not in state.org.items and job.item.id not in state.org.recycle_bin:
-        path.unlink()
+        path.unlink(missing_ok=True)
         job.status, job.message = "failed", "Export failed. The export item does not exist."
         return
     if job.item.name and job.item.name.endswith(".zip"):

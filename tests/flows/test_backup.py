@@ -216,6 +216,10 @@ def test_the_plan_says_what_the_run_does(run: Run) -> None:
     excluded = {item_id for item_id, outcome in run.outcomes.items() if outcome.result is Result.EXCLUDED}
     assert set(plan.loc[plan["action"] == "exclude", "item_id"]) == excluded
     assert plan["reason"].str.len().min() > 0
+    foreign = plan.set_index("item_id").loc[
+        [item.id for item in run.before.values() if item.type == "Document Link"], "reason"
+    ]
+    assert foreign.str.contains("does not host").all()
     assert len(run.store.backups()) == backups
 
 

@@ -105,7 +105,7 @@ def test_what_a_killed_run_left_is_swept_and_nothing_else(org: Organization, tmp
             ours = ExportLedger(portal, "killed", announce=journal.announce).open(owner, "a" * 32)
         foreign = Item("b" * 32, owner, "File Geodatabase", "another run's", tags=[EXPORT_TAG], created=1)
         sandbox.org.add(Item("c" * 32, owner, "File Geodatabase", ours.title, tags=[EXPORT_TAG], created=1), foreign)
-        summary = ak.backup(portal, store, FGDB)
+        summary = ak.backup(portal, store, ak.BackupOptions(types=["Feature Service"]))
         assert [item.id for item in exports_in(sandbox.org)] == [foreign.id]
     assert summary.left_behind == ()
 

@@ -32,6 +32,7 @@ def load_layer(
     """A saved layer as a GeoDataFrame, a table as a DataFrame: one row per feature, one column per field.
 
     Rows come as GDAL reads them: date fields are datetimes in UTC, coded values stay codes, M values are dropped.
+    Object ids are a column where the layer was saved as rows; in a geodatabase they are not.
     True curves are only in the saved rows themselves: such a row has no geometry here, and a warning counts them.
 
     Parameters
