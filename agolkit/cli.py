@@ -31,6 +31,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 PARTIAL = 3
 STOPPED = 130
 
+LONGEST = {"title": 30, "type": 23, "owner": 15, "reason": 60}
+"""Characters that a column of a table shows for people; 40 where it is not named here."""
+
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """End the process with an exit code: 0, or that of the error, which is said in one sentence."""
@@ -75,7 +78,7 @@ def _show(frame: pandas.DataFrame, columns: Sequence[str], as_json: bool) -> Non
     elif len(frame):
         table = frame[list(columns)].copy()
         for name in table.select_dtypes(exclude=["number", "datetime"]):
-            texts = [_shortened(text) for text in table[name].fillna("")]
+            texts = [_shortened(text, LONGEST.get(str(name), 40)) for text in table[name].fillna("")]
             width = max(map(len, texts))
             table[name] = [text.ljust(width) for text in texts]
         _say(table.to_string(index=False, na_rep="", justify="left"))
@@ -83,10 +86,10 @@ def _show(frame: pandas.DataFrame, columns: Sequence[str], as_json: bool) -> Non
         _say("Nothing.")
 
 
-def _shortened(text: object) -> str:
-    """One line of at most 40 characters: the whole text is in the machine-readable output."""
+def _shortened(text: object, most: int) -> str:
+    """One line of at most so many characters; the whole text is in the machine-readable output."""
     line = " ".join(str(text).split())
-    return line if len(line) <= 40 else line[:39] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _with_json(command: F) -> F:
@@ -196,17 +199,24 @@ def _say_result(items: pandas.DataFrame) -> None:
             _say(f"  {result:<10} {first['title']} ({first['type']}){more}: {message}")
 
 
-@commands.command()
+@commands.command(short_help="Back up now, as a schedule runs it.")
 @click.option("--store", help="Folder where backups are kept; else the parameter `store`.")
 @_with_parameters
 @_with_json
 def backup(store: str | None, file: Path | None, pairs: Sequence[tuple[str, str]], as_json: bool) -> int:
-    """Back up now: the backup notebook without a form, as a schedule runs it."""
+    """Back up now: the backup notebook without a form, as a schedule runs it.
+
+    With `-p dry_run true` it shows the plan, as `agolkit plan` does, and saves nothing.
+    """
     from agolkit import schedule
 
     parameters = _parameters(file, pairs) | ({"store": store} if store else {})
     if not parameters.get("store"):
         raise UsageError("Name the folder for the backups with --store.")
+    if parameters.get("dry_run"):
+        schedule.check_parameters(schedule.shipped("notebooks") / "backup.ipynb", parameters)
+        _show_plan(parameters["store"], *_portal_and_options(None, None, file, pairs), as_json)
+        return 0
     done = schedule.run(parameters, say=_say_aside if as_json else _say)
     if as_json:
         click.echo(json.dumps({**done.summary, "notebook": str(done.notebook)}))
@@ -246,7 +256,7 @@ def notebooks(folder: Path, force: bool, as_json: bool) -> None:
         _say(f"{len(copies)} files copied to {folder.absolute()}. Open notebooks/backup.ipynb in Jupyter to begin.")
 
 
-@commands.command()
+@commands.command(short_help="Say what this account can and cannot back up.")
 @_with_portal
 @_with_json
 def check(url: str | None, profile: str | None, as_json: bool) -> None:
@@ -274,7 +284,7 @@ def items(
     _show(ak.list_items(portal, options), ["item_id", "title", "type", "owner", "folder"], as_json)
 
 
-@commands.command()
+@commands.command(short_help="Show what a backup would do; nothing is changed.")
 @click.option("--store", required=True, help="Folder where backups are kept.")
 @_with_portal
 @_with_parameters
@@ -288,9 +298,12 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show what a backup would do to each item, and why; nothing is changed."""
-    opened = ak.open_store(store)
-    portal, options = _portal_and_options(url, profile, file, pairs)
-    _show(ak.plan_backup(portal, opened, options), ["title", "type", "owner", "action", "reason"], as_json)
+    _show_plan(store, *_portal_and_options(url, profile, file, pairs), as_json)
+
+
+def _show_plan(store: str, portal: Portal, options: BackupOptions, as_json: bool) -> None:
+    planned = ak.plan_backup(portal, ak.open_store(store), options)
+    _show(planned, ["title", "type", "owner", "action", "reason"], as_json)
 
 
 @commands.command("list")
@@ -302,7 +315,7 @@ def list_(store: str, as_json: bool) -> None:
     _show(backups, ["name", "state", "scope", "items", "verified", "partial", "failed", "saved_bytes"], as_json)
 
 
-@commands.command()
+@commands.command(short_help="Show the items of one BACKUP of STORE.")
 @click.argument("store")
 @click.argument("backup", default="latest")
 @_with_json
@@ -324,7 +337,7 @@ def verify(store: str, backup: str, deep: bool, as_json: bool) -> int:
     return report.exit_code
 
 
-@commands.command()
+@commands.command(short_help="Copy one BACKUP out of STORE, to a folder or a .zip file.")
 @click.argument("store")
 @click.argument("backup")
 @click.argument("to")

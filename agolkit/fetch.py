@@ -16,7 +16,7 @@ from pathlib import Path
 from agolkit import layout
 from agolkit.errors import NoSuchBackup, StoreDamaged, StoreError, UsageError
 from agolkit.manifest import ALL_ITEMS, SUMS, all_items_csv, read_outcomes, sum_line
-from agolkit.model import Item, Outcome, Part
+from agolkit.model import Item, Outcome, Part, counted
 from agolkit.store.base import Store
 from agolkit.store.spool import CHUNK, Spool
 
@@ -38,7 +38,8 @@ class Fetched:
 
     def __str__(self) -> str:
         return (
-            f"{self.items:,} items of backup {self.backup}: {self.files:,} files, {self.bytes:,} bytes, in {self.to}."
+            f"{counted(self.items, 'item')} of backup {self.backup}: "
+            f"{counted(self.files, 'file')}, {self.bytes:,} bytes, in {self.to}."
         )
 
     __repr__ = __str__

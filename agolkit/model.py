@@ -93,6 +93,11 @@ def shown(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def counted(number: int, word: str) -> str:
+    """The number with the word: `1 item`, `1,200 items`."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def plain(word: str) -> str:
     """The form in which item types, and ids, are compared: no case, no blanks."""
     return "".join(word.split()).casefold()
@@ -248,7 +253,7 @@ class RunSummary:
             return "Dry run: nothing was saved. `plan_backup` shows what a run would do."
         total = sum(self.counts.values())
         said = ", ".join(f"{count:,} {result}" for result, count in self.counts.items() if count)
-        how = f"{total:,} items ({said or 'nothing in scope'}) in {self.seconds:,.0f} s"
+        how = f"{counted(total, 'item')} ({said or 'nothing in scope'}) in {self.seconds:,.0f} s"
         lines = [f"Backup {self.backup} is {self.state}: {how}."]
         for outcome in self.failures:
             item = outcome.item

@@ -14,7 +14,7 @@ from typing import IO, Any
 from agolkit.errors import StoreDamaged
 from agolkit.layout import extension, tree_path
 from agolkit.manifest import SUMS, read_outcomes, sha256_sums
-from agolkit.model import Outcome, Part, Reach
+from agolkit.model import Outcome, Part, Reach, counted
 from agolkit.store.base import Store, blob_key
 
 SAID = 50
@@ -68,10 +68,11 @@ class VerifyReport:
 
     def __str__(self) -> str:
         how = "read again and compared" if self.deep else "found with the right size"
-        seen = f"{self.files:,} files, {self.bytes:,} bytes"
+        seen = f"{counted(self.files, 'file')}, {self.bytes:,} bytes"
         if self.ok:
             return f"Backup {self.backup} ({self.state}) is unharmed: {seen}, {how}."
-        lines = [f"Backup {self.backup} ({self.state}) is damaged in {len(self.damages):,} places, of {seen}:"]
+        places = counted(len(self.damages), "place")
+        lines = [f"Backup {self.backup} ({self.state}) is damaged in {places}, of {seen}:"]
         lines += [f"  {damage}" for damage in self.damages[:SAID]]
         if len(self.damages) > SAID:
             lines.append(f"  and {len(self.damages) - SAID:,} more.")

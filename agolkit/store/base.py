@@ -139,6 +139,10 @@ class Store(ABC):
         content = self.find("store.json")
         if content is None:
             foreign = [name for name in self.names("") if name.casefold() not in _NOT_FOREIGN]
+            if foreign and not create:
+                above = [folder for folder in Path(self.location).parents if (folder / "store.json").is_file()]
+                advice = f"Did you mean {above[0]}?" if above else "Name the folder that holds store.json."
+                raise StoreError(f"{self.location} is not a store (it holds {foreign[0]!r}). {advice}")
             if foreign:
                 raise StoreError(
                     f"{self.location} is not a store and is not empty (it holds {foreign[0]!r}). "
@@ -290,12 +294,16 @@ class Store(ABC):
         beginning of one. `NoSuchBackup` where none or more than one fits; trying again does not help."""
         names = self.backup_names()
         if backup == "latest":
+            others = []
             for name in reversed(names):
                 facts = self.summary(name)
-                if facts["state"] == "complete" and scope in (None, facts.get("scope")):
-                    return name
+                if scope in (None, facts.get("scope")):
+                    if facts["state"] == "complete":
+                        return name
+                    others.append(f"{name} ({facts['state']})")
             of = f" of the scope {scope!r}" if scope is not None else ""
-            raise NoSuchBackup(f"The store {self.location} has no complete backup{of} yet.")
+            instead = f"; name one of: {', '.join(others)}" if others else ""
+            raise NoSuchBackup(f"The store {self.location} has no complete backup{of} yet{instead}.")
         fitting = [backup] if backup in names else [name for name in names if backup and name.startswith(backup)]
         if len(fitting) != 1:
             which = f"more than one backup {backup}…: {', '.join(fitting)}" if fitting else f"no backup {backup!r}"

@@ -326,8 +326,10 @@ def test_latest_is_the_newest_complete_backup(store: Store) -> None:
     """Stopped and killed runs are found by name only, and by the beginning of a name that is unique."""
     with pytest.raises(NoSuchBackup, match="no complete backup yet"):
         store.resolve("latest")
-    complete, _ = save_sample(store)
     stopped, _ = save_sample(store, started=STARTED.replace(day=24), state="stopped")
+    with pytest.raises(NoSuchBackup, match=rf"no complete backup yet; name one of: {stopped} \(stopped\)"):
+        store.resolve("latest")
+    complete, _ = save_sample(store)
     assert store.resolve("latest") == store.resolve("latest", scope="default") == complete
     assert store.resolve(stopped) == store.resolve("2026-11-24") == stopped
     with pytest.raises(NoSuchBackup, match=f"more than one.*{complete}, {stopped}"):

@@ -79,7 +79,7 @@ def test_a_missing_blob_names_every_item_that_needs_it(store: LocalStore) -> Non
     assert report.exit_code == 4
     assert not report.ok
     assert str(report) == (
-        f"Backup {name} (complete) is damaged in 1 places, of {report.files:,} files, {report.bytes:,} bytes:\n"
+        f"Backup {name} (complete) is damaged in 1 place, of {report.files:,} files, {report.bytes:,} bytes:\n"
         f"  {damage.path} of ../.. ({SERVICE.id}): it is missing (part layers.gdb.zip)"
     )
     assert json.loads(json.dumps(report.to_json()))["damages"][0]["item_id"] == SERVICE.id

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import agolkit as ak
-from agolkit.cli import main
+from agolkit.cli import _sandbox, main
 from agolkit.sandbox import Sandbox, city
 
 RUN = [sys.executable, "-c", "from agolkit.cli import main; main()"]
@@ -107,6 +107,7 @@ def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> 
         (["backup", "--store", "s", "--parameters", "none.yaml"], 2, "none.yaml cannot be read"),
         (["items", "--url", "https://gis.example.com", "-p", "wrokers", "3"], 2, "Did you mean 'workers'"),
         (["fetch", "nowhere", "latest", "out"], 10, "There is no store"),
+        (["sandbox", "--port", "99999999"], 2, "--port"),
     ],
 )
 def test_bad_input_gets_a_sentence_and_its_exit_code(
@@ -180,7 +181,12 @@ def test_a_backup_can_be_listed_shown_verified_and_fetched(
     assert run.backup in agolkit("list", store)[1]
     shown = json.loads(agolkit("show", store, "--json")[1])
     assert all(row["result"] in ("verified", "excluded") for row in shown)
-    assert "verified" in agolkit("show", store, run.backup)[1]
+    table = agolkit("show", store, run.backup)[1]
+    assert all(row["item_id"] in table for row in shown)
+    assert max(map(len, table.splitlines())) <= 160
+    code, _, err = agolkit("list", store / "backups")
+    assert code != 0
+    assert f"Did you mean {store}?" in err
     code, said, _ = agolkit("verify", store, "--deep", "--json")
     assert (code, json.loads(said)["ok"]) == (0, True)
 
@@ -217,6 +223,37 @@ def test_notebooks_are_copied_and_never_overwritten(
     assert "--force" in err
     assert agolkit("notebooks", tmp_path / "mine", "--force")[0] == 0
     assert edited.read_text() != "mine"
+    assert os.name == "nt" or os.access(tmp_path / "mine" / "scheduled" / "backup.sh", os.X_OK)
+
+
+def test_a_dry_run_shows_the_plan_and_leaves_nothing(
+    agolkit: Callable[..., tuple[int, str, str]], town: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`backup -p dry_run true` prints what `plan` prints, and writes nothing, not even a temporary folder."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    command = ("backup", "--store", tmp_path / "store", "-p", "dry_run", "true")
+    code, said, _ = agolkit(*command)
+    assert code == 0
+    assert said == agolkit("plan", "--store", tmp_path / "store")[1]
+    assert {row["item_id"] for row in json.loads(agolkit(*command, "--json")[1])} == set(town.org.items)
+    assert town.log.writes() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [1, 15, 50])
+def test_the_sandbox_makes_up_any_number_of_items(count: int) -> None:
+    """However few items are asked for, the owners, folders, groups and services fit."""
+    with _sandbox(count=count) as sandbox:
+        assert len(sandbox.org.items) == count
+
+
+def test_a_port_that_is_taken_is_said(agolkit: Callable[..., tuple[int, str, str]]) -> None:
+    """Where another program listens, one sentence names the port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, err = agolkit("sandbox", "--port", port)
+    assert code == 2
+    assert f"cannot use port {port}" in err
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
