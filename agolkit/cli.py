@@ -16,6 +16,7 @@ import click
 import yaml
 
 import agolkit as ak
+from agolkit import console
 from agolkit.errors import AgolkitError, UsageError
 from agolkit.options import BackupOptions
 from agolkit.progress import cancel_on_interrupt
@@ -30,9 +31,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PARTIAL = 3
 STOPPED = 130
-
-LONGEST = {"title": 30, "type": 23, "owner": 15, "reason": 60}
-"""Characters that a column of a table shows for people; 40 where it is not named here."""
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -53,43 +51,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 def _fail(kind: str, message: str, code: int, given: Sequence[str]) -> NoReturn:
     said = {"error": kind, "message": message, "exit_code": code}
-    click.echo(json.dumps(said) if "--json" in given else f"agolkit: {_plain(message)}", err=True)
+    click.echo(json.dumps(said) if "--json" in given else f"agolkit: {console.plain(message)}", err=True)
     sys.exit(code)
-
-
-def _plain(text: object) -> str:
-    """`text` without control characters: a title must not steer the terminal."""
-    return "".join(each if each.isprintable() or each == "\n" else "?" for each in str(text))
-
-
-def _say(text: object) -> None:
-    click.echo(_plain(text))
-
-
-def _say_aside(text: object) -> None:
-    """To stderr, so that stdout stays machine-readable."""
-    click.echo(_plain(text), err=True)
-
-
-def _show(frame: pandas.DataFrame, columns: Sequence[str], as_json: bool) -> None:
-    """A table: some columns for people, everything for machines."""
-    if as_json:
-        click.echo(frame.to_json(orient="records", date_format="iso"))
-    elif len(frame):
-        table = frame[list(columns)].copy()
-        for name in table.select_dtypes(exclude=["number", "datetime"]):
-            texts = [_shortened(text, LONGEST.get(str(name), 40)) for text in table[name].fillna("")]
-            width = max(map(len, texts))
-            table[name] = [text.ljust(width) for text in texts]
-        _say(table.to_string(index=False, na_rep="", justify="left"))
-    else:
-        _say("Nothing.")
-
-
-def _shortened(text: object, most: int) -> str:
-    """One line of at most so many characters; the whole text is in the machine-readable output."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _with_json(command: F) -> F:
@@ -155,7 +118,7 @@ def demo(store: str, as_json: bool) -> int:
     """Back up a practice portal, and show what comes of it."""
     from agolkit import schedule
 
-    say = _say_aside if as_json else _say
+    say = console.say_aside if as_json else console.say
     with _sandbox() as sandbox:
         say(f"The practice portal runs at {sandbox.url}: {sandbox.org.name}, {len(sandbox.org.items)} items.")
         parameters = {"store": store, "url": sandbox.url}
@@ -168,7 +131,7 @@ def demo(store: str, as_json: bool) -> int:
     backup = str(done.summary["backup"])
     _say_result(ak.load_items(ak.open_store(store), backup))
     folder = Path(store).absolute()
-    _say(
+    console.say(
         f"\nThe backup      {folder / 'backups' / backup}"
         f"\nThe list        {folder / 'backups' / backup / 'AllItems.csv'}"
         f"\nThe report      {folder / 'backups' / backup / 'report.html'}"
@@ -188,15 +151,17 @@ def _say_result(items: pandas.DataFrame) -> None:
     import pandas
 
     counts = items["result"].value_counts()
-    _say(f"\n{len(items):,} items: " + ", ".join(f"{count:,} {result}" for result, count in counts.items()) + "\n")
+    console.say(
+        f"\n{len(items):,} items: " + ", ".join(f"{count:,} {result}" for result, count in counts.items()) + "\n"
+    )
     by_type = pandas.crosstab(items["type"], items["result"])[list(counts.index)]
-    _say(by_type.rename_axis(index=None, columns=None).replace(0, "").to_string())
-    _say("\nNot verified, and why")
+    console.say(by_type.rename_axis(index=None, columns=None).replace(0, "").to_string())
+    console.say("\nNot verified, and why")
     for result in counts.index.drop("verified", errors="ignore"):
         for message, some in items[items["result"] == result].groupby("message"):
             first = some.iloc[0]
             more = f" and {len(some) - 1} more" if len(some) > 1 else ""
-            _say(f"  {result:<10} {first['title']} ({first['type']}){more}: {message}")
+            console.say(f"  {result:<10} {first['title']} ({first['type']}){more}: {message}")
 
 
 @commands.command(short_help="Back up now, as a schedule runs it.")
@@ -217,11 +182,11 @@ def backup(store: str | None, file: Path | None, pairs: Sequence[tuple[str, str]
         schedule.check_parameters(schedule.shipped("notebooks") / "backup.ipynb", parameters)
         _show_plan(parameters["store"], *_portal_and_options(None, None, file, pairs), as_json)
         return 0
-    done = schedule.run(parameters, say=_say_aside if as_json else _say)
+    done = schedule.run(parameters, say=console.say_aside if as_json else console.say)
     if as_json:
         click.echo(json.dumps({**done.summary, "notebook": str(done.notebook)}))
     else:
-        _say(f"The executed notebook: {done.notebook}")
+        console.say(f"The executed notebook: {done.notebook}")
     return done.exit_code
 
 
@@ -253,7 +218,9 @@ def notebooks(folder: Path, force: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([str(target) for target in copies.values()]))
     else:
-        _say(f"{len(copies)} files copied to {folder.absolute()}. Open notebooks/backup.ipynb in Jupyter to begin.")
+        console.say(
+            f"{len(copies)} files copied to {folder.absolute()}. Open notebooks/backup.ipynb in Jupyter to begin."
+        )
 
 
 @commands.command(short_help="Say what this account can and cannot back up.")
@@ -267,9 +234,9 @@ def check(url: str | None, profile: str | None, as_json: bool) -> None:
         rows = [{"ok": each.ok, "text": each.text, "missing": list(each.missing)} for each in findings]
         click.echo(json.dumps({"url": portal.url, "username": portal.username, "findings": rows}))
     else:
-        _say(f"{portal.org_name}, {portal.url}, signed in as {portal.username}:")
+        console.say(f"{portal.org_name}, {portal.url}, signed in as {portal.username}:")
         for finding in findings:
-            _say(f"  {finding}")
+            console.say(f"  {finding}")
 
 
 @commands.command()
@@ -281,7 +248,7 @@ def items(
 ) -> None:
     """List every item in scope."""
     portal, options = _portal_and_options(url, profile, file, pairs)
-    _show(ak.list_items(portal, options), ["item_id", "title", "type", "owner", "folder"], as_json)
+    console.show_table(ak.list_items(portal, options), ["item_id", "title", "type", "owner", "folder"], as_json)
 
 
 @commands.command(short_help="Show what a backup would do; nothing is changed.")
@@ -303,7 +270,7 @@ def plan(
 
 def _show_plan(store: str, portal: Portal, options: BackupOptions, as_json: bool) -> None:
     planned = ak.plan_backup(portal, ak.open_store(store), options)
-    _show(planned, ["title", "type", "owner", "action", "reason"], as_json)
+    console.show_table(planned, ["title", "type", "owner", "action", "reason"], as_json)
 
 
 @commands.command("list")
@@ -312,7 +279,9 @@ def _show_plan(store: str, portal: Portal, options: BackupOptions, as_json: bool
 def list_(store: str, as_json: bool) -> None:
     """List the backups of STORE, oldest first."""
     backups = ak.open_store(store, create=False).backups()
-    _show(backups, ["name", "state", "scope", "items", "verified", "partial", "failed", "saved_bytes"], as_json)
+    console.show_table(
+        backups, ["name", "state", "scope", "items", "verified", "partial", "failed", "saved_bytes"], as_json
+    )
 
 
 @commands.command(short_help="Show the items of one BACKUP of STORE.")
@@ -322,7 +291,9 @@ def list_(store: str, as_json: bool) -> None:
 def show(store: str, backup: str, as_json: bool) -> None:
     """Show the items of one BACKUP of STORE; the newest complete one where none is named."""
     opened = ak.open_store(store, create=False)
-    _show(ak.load_items(opened, backup), ["item_id", "title", "type", "owner", "message", "result"], as_json)
+    console.show_table(
+        ak.load_items(opened, backup), ["item_id", "title", "type", "owner", "message", "result"], as_json
+    )
 
 
 @commands.command()
@@ -333,7 +304,7 @@ def show(store: str, backup: str, as_json: bool) -> None:
 def verify(store: str, backup: str, deep: bool, as_json: bool) -> int:
     """Check that everything of a BACKUP is there and unharmed."""
     report = ak.verify(ak.open_store(store, create=False), backup, deep=deep)
-    _say(json.dumps(report.to_json()) if as_json else report)
+    console.say(json.dumps(report.to_json()) if as_json else report)
     return report.exit_code
 
 
@@ -346,7 +317,7 @@ def verify(store: str, backup: str, deep: bool, as_json: bool) -> int:
 def fetch(store: str, backup: str, to: str, ids: Sequence[str], as_json: bool) -> None:
     """Copy one BACKUP out of STORE, as an ordinary folder TO, or as a file that ends in .zip."""
     done = ak.fetch(ak.open_store(store, create=False), backup, to, items=ids)
-    _say(json.dumps(asdict(done)) if as_json else done)
+    console.say(json.dumps(asdict(done)) if as_json else done)
 
 
 @commands.command()
@@ -367,7 +338,7 @@ def sandbox(port: int, count: int | None, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(environment))
         else:
-            _say(
+            console.say(
                 f"{running.org.name}, a practice portal with {len(running.org.items):,} items, runs at\n"
                 f"  URL       {running.url}\n  User      {running.username}\n"
                 f"  Password  {running.password}\n  CA file   {running.ca_bundle}\n\n"
@@ -375,8 +346,8 @@ def sandbox(port: int, count: int | None, as_json: bool) -> None:
             )
             line = '$env:{} = "{}"' if os.name == "nt" else "export {}='{}'"
             for name, value in environment.items():
-                _say(line.format(name, value))
-            _say("\nPress Ctrl+C to end it.")
+                console.say(line.format(name, value))
+            console.say("\nPress Ctrl+C to end it.")
         sys.stdout.flush()
         while not stop.wait(0.5):  # without an end, the wait could not be interrupted on Windows
             pass

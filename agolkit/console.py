@@ -1,0 +1,49 @@
+"""What the command line prints: text that cannot steer the terminal, and tables that fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import pandas
+
+LONGEST = {"title": 30, "type": 23, "owner": 15, "reason": 60}
+"""Characters that a column of a table shows for people; 40 where it is not named here."""
+
+
+def plain(text: object) -> str:
+    """`text` without control characters: a title must not steer the terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else "?" for each in str(text))
+
+
+def say(text: object) -> None:
+    click.echo(plain(text))
+
+
+def say_aside(text: object) -> None:
+    """To stderr, so that stdout stays machine-readable."""
+    click.echo(plain(text), err=True)
+
+
+def show_table(frame: pandas.DataFrame, columns: Sequence[str], as_json: bool) -> None:
+    """A table: some columns for people, everything for machines."""
+    if as_json:
+        click.echo(frame.to_json(orient="records", date_format="iso"))
+    elif len(frame):
+        table = frame[list(columns)].copy()
+        for name in table.select_dtypes(exclude=["number", "datetime"]):
+            texts = [_shortened(text, LONGEST.get(str(name), 40)) for text in table[name].fillna("")]
+            width = max(map(len, texts))
+            table[name] = [text.ljust(width) for text in texts]
+        say(table.to_string(index=False, na_rep="", justify="left"))
+    else:
+        say("Nothing.")
+
+
+def _shortened(text: object, most: int) -> str:
+    """One line of at most so many characters; the whole text is in the machine-readable output."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
