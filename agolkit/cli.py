@@ -139,9 +139,9 @@ def demo(store: str, as_json: bool) -> int:
         "\n\nWhat next?"
         "\n  Open report.html in a browser: what is protected, what is not, and why."
         "\n  Open AllItems.csv in a spreadsheet: one row for each item, the result in the last column."
-        f"\n  agolkit list {store}            the backups of this store"
-        "\n  agolkit notebooks my-backups     the notebooks and schedules, to work with your own organization"
-        "\n  agolkit sandbox                  the practice portal again, to try the form in the notebook"
+        f"\n  {'agolkit list ' + store:32} the backups of this store"
+        f"\n  {'agolkit notebooks my-backups':32} the notebooks and schedules, for your own organization"
+        f"\n  {'agolkit sandbox':32} the practice portal again, to try the form in the notebook"
     )
     return code
 
