@@ -13,13 +13,14 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agolkit.engine import Finished, run_jobs
-from agolkit.errors import AgolkitError, SignInError, Stopped, StoreError
+from agolkit.errors import AgolkitError, SignInError, Stopped, StoreDamaged, StoreError
 from agolkit.inventory import take_inventory
 from agolkit.kinds.exports import ExportLedger
 from agolkit.kinds.organization import organization_file, save_organization
@@ -256,8 +257,9 @@ def _finish(
 def _announced_before(store: Store, this: str) -> Iterator[Mapping[str, str]]:
     """What killed runs of this store announced to make in the portal."""
     for name in store.backup_names():
-        if name != this and store.summary(name)["state"] == "unfinished":
-            yield from read_announcements(store, name)
+        with suppress(StoreDamaged):  # an old backup that is damaged is for `verify` to tell; this run must go on
+            if name != this and store.summary(name)["state"] == "unfinished":
+                yield from read_announcements(store, name)
 
 
 def _who() -> str:

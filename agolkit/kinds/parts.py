@@ -10,7 +10,7 @@ from urllib.parse import quote
 from agolkit.errors import CheckFailed, NotFound
 from agolkit.kinds.relations import relation_types
 from agolkit.kinds.saving import Saving
-from agolkit.layout import extension, safe_path, safe_paths
+from agolkit.layout import extension, safe_paths
 from agolkit.model import Item, Reach
 from agolkit.portal import Received
 from agolkit.store import Spool
@@ -18,8 +18,6 @@ from agolkit.store import Spool
 NO_METADATA = "CONT_0036"
 EMPTY = b"{}"
 IMAGES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
-
-
 INFO_FILES = {"Form": ("form.json", "forminfo.json")}
 """What item types keep below `info/` beside pictures and metadata."""
 
@@ -27,9 +25,11 @@ INFO_FILES = {"Form": ("form.json", "forminfo.json")}
 def save_parts(saving: Saving) -> None:
     """Save everything but the payload and the description."""
     raw = saving.item.raw
-    saving.part("thumbnail", partial(save_picture, saving, "thumbnail", raw.get("thumbnail"), "thumbnail"))
-    for name in (*(raw.get("screenshots") or ()), raw.get("largeThumbnail"), raw.get("banner")):
-        saving.part(f"picture {name}", partial(save_picture, saving, "picture", name, "info"))
+    if raw.get("thumbnail"):
+        saving.part("thumbnail", partial(save_picture, saving, "thumbnail", str(raw["thumbnail"])))
+    named = (*(raw.get("screenshots") or ()), raw.get("largeThumbnail"), raw.get("banner"))
+    for name, place in safe_paths([str(name) for name in named if name], "info/").items():
+        saving.part(f"picture {name}", partial(save_picture, saving, "picture", name, *place))
     for name in INFO_FILES.get(saving.item.type, ()):
         saving.part(name, partial(save_info_file, saving, name))
     saving.part("metadata", partial(save_metadata, saving))
@@ -54,20 +54,16 @@ def save_description(saving: Saving) -> None:
     saving.keep_json("sharing", "sharing.json", {"access": sharing.get("access", item.access), "groups": named})
 
 
-def save_picture(saving: Saving, part: str, name: str | None, folder: str) -> None:
-    """Save a picture that the item JSON names, if it names one."""
-    if not name:
-        return
+def save_picture(saving: Saving, part: str, name: str, path: str | None = None, exact_name: str | None = None) -> None:
+    """Save a picture that the item JSON names, as `path`, or else by the name of the part and its own ending."""
     with saving.context.spool() as spool:
         received = fetch(saving, f"info/{quote(name)}", spool)
         head = _head(spool)
         ending = next((ext for magic, ext in IMAGES.items() if head.startswith(magic)), None)
         if ending is None and b"<svg" not in head:
             raise CheckFailed("what the portal sent is not a picture.")
-        path, exact_name = f"thumbnail{ending or '.svg'}", None
-        if part != "thumbnail":
-            path, exact_name = safe_path(name, f"{folder}/")
-        saving.keep(part, spool, path, length_reach(received), exact_name=exact_name)
+        place = path or f"{part}{ending or '.svg'}"
+        saving.keep(part, spool, place, length_reach(received), exact_name=exact_name)
 
 
 def save_info_file(saving: Saving, name: str) -> None:

@@ -49,7 +49,7 @@ def describe_item(state: State, item: Item, viewer: User | None) -> Json:
         "languages": [],
         "largeThumbnail": None,
         "banner": None,
-        "screenshots": [],
+        "screenshots": item.screenshots,
         "listed": False,
         "numComments": 0,
         "numRatings": 0,

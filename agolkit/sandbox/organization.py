@@ -154,6 +154,8 @@ class Item:
     relations: list[tuple[str, str]] = field(default_factory=list)
     """Forward relations: (relationship type, destination item id)."""
     categories: list[str] = field(default_factory=list)
+    screenshots: list[str] = field(default_factory=list)
+    """Pictures below `info/`, by their path there."""
     properties: Mapping[str, Any] | None = None
     extent: list[list[float]] = field(default_factory=list)
     spatial_reference: str | None = None

@@ -289,6 +289,20 @@ def test_the_files_of_a_form_are_saved(sandbox: Sandbox, tmp_path: Path) -> None
     assert {part.path for part in outcome.parts} >= {"info/form.json", "info/forminfo.json"}
 
 
+def test_pictures_whose_names_differ_in_case_only_are_both_saved(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Every picture that the item names is saved, under names that are different files on every system."""
+    picture = b"\x89PNG\r\n\x1a\n more"
+    names = ["screenshot/A.png", "screenshot/a.png"]
+    with sandbox:
+        info = {name: picture + name.encode() for name in names}
+        item = add_item(sandbox, "Web Map", b"{}", info=info, screenshots=[*names, names[0]])
+        outcome = outcome_of(sandbox, item, tmp_path / "store")
+    parts = [part for part in outcome.parts if part.name == "picture"]
+    assert outcome.result is Result.VERIFIED, outcome.message
+    assert sorted(str(part.exact_name) for part in parts) == sorted(names)
+    assert len({part.path.casefold() for part in parts}) == 2
+
+
 def test_an_item_deleted_meanwhile_has_failed(sandbox: Sandbox, tmp_path: Path) -> None:
     """An item that is gone when its turn comes is failed with the portal's words; the run goes on."""
     with sandbox:

@@ -110,6 +110,16 @@ def test_what_a_killed_run_left_is_swept_and_nothing_else(org: Organization, tmp
     assert summary.left_behind == ()
 
 
+def test_an_old_backup_that_is_damaged_does_not_end_the_next_run(org: Organization, tmp_path: Path) -> None:
+    """Whatever an old backup's files hold, looking for left-over exports is no reason not to back up."""
+    with Sandbox(org) as sandbox:
+        portal, store = connect(sandbox), ak.open_store(tmp_path / "store")
+        ak.backup(portal, store, FGDB)
+        old = next((tmp_path / "store" / "backups").iterdir())
+        (old / "backup.json").write_text("{torn")
+        assert ak.backup(portal, ak.open_store(tmp_path / "store"), FGDB).state == "complete"
+
+
 def test_no_more_exports_run_at_once_than_allowed_and_the_rest_goes_on(tmp_path: Path) -> None:
     """Services wait for one another; documents do not wait for services."""
     org = city.generated(items=30, owners=2, folders=2, groups=1, services=8)
