@@ -22,9 +22,10 @@ from typing import Any
 from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, SignInError, Stopped, StoreDamaged, StoreError
 from agolkit.inventory import take_inventory
+from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
 from agolkit.kinds.organization import organization_file, save_organization
-from agolkit.kinds.registry import FEATURE_SERVICE, kind_of, save_item
+from agolkit.kinds.registry import EXPORTS, kind_of, lane_of, save_item
 from agolkit.kinds.saving import RunContext
 from agolkit.layout import tree_path
 from agolkit.manifest import Journal, backup_facts, close_backup, read_announcements, write_manifest
@@ -33,7 +34,7 @@ from agolkit.options import BackupOptions
 from agolkit.plan import in_order
 from agolkit.portal import Portal
 from agolkit.progress import Event, Progress, TimedOut
-from agolkit.report import REPORT, report_page
+from agolkit.report import REPORT, make_report
 from agolkit.store import Draft, Store
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def backup(
 ) -> RunSummary:
     """Make one dated backup of all items in scope, each proven, and say what became of it.
 
-    The organization is only read, but for the temporary items of geodatabase exports, which are deleted permanently.
+    The organization is only read, but for the temporary items of exports, which are deleted permanently.
     An item that fails never ends the run; a stopped run leaves everything finished so far readable.
 
     Parameters
@@ -75,7 +76,7 @@ def backup(
     news = News(progress)
     began = time.monotonic()
     if options.dry_run:
-        return _summary("", store, "planned", [], options, 0, began)
+        return _summary("", store, "planned", [], options, began)
 
     store.bind(portal.org_id, portal.org_name)
     run_id, started = uuid.uuid4().hex[:12], datetime.now(UTC)
@@ -92,11 +93,13 @@ def backup(
         organization = save_organization(portal, inventory, groups, options, cancel=cancel)
         if cancel.is_set():
             raise Stopped("The run was stopped before the first item was begun.")
+        earlier = EarlierBackups(store)
         draft = store.begin(started, options.scope_name, label=options.label, tree=options.tree)
         draft.write("organization.json", organization_file(organization))
         journal = Journal(draft)
         exports = ExportLedger(portal, run_id, announce=journal.announce)
-        context = RunContext(portal, store, options, exports, Path(scratch), group_titles)
+        in_scope = frozenset(item.id for item in inventory.items)
+        context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, in_scope)
         left_behind = exports.sweep(inventory.exports, _announced_before(store, draft.name))
         outcomes: list[Outcome] = []
         total = len(inventory.items) + len(inventory.excluded)
@@ -113,11 +116,10 @@ def backup(
             finally:
                 journal.close()
         state = "stopped" if any(outcome.result is Result.STOPPED for outcome in outcomes) else "complete"
-        new_bytes = context.new_bytes.total
-        summary = _summary(draft.name, store, state, outcomes, options, new_bytes, began, left_behind)
+        summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind)
         news(Event("finish", str(summary), done=len(outcomes), total=total))
         lease.check()
-        _finish(draft, outcomes, news, summary, options, portal)
+        _finish(draft, outcomes, news, summary, context)
     return summary
 
 
@@ -172,8 +174,8 @@ def _outcomes(
             partial(save_item, context),
             executor=executor,
             limit=options.workers,
-            lane=lambda item: kind_of(item).name,
-            lanes={FEATURE_SERVICE.name: options.exports},
+            lane=lane_of,
+            lanes={EXPORTS: options.exports},
             idle_timeout=options.item_timeout,
             cancel=over,
             meanwhile=meanwhile,
@@ -210,8 +212,8 @@ def _summary(
     state: str,
     outcomes: list[Outcome],
     options: BackupOptions,
-    new_bytes: int,
     began: float,
+    context: RunContext | None = None,
     left_behind: Sequence[str] = (),
 ) -> RunSummary:
     counts = Counter(outcome.result for outcome in outcomes)
@@ -226,8 +228,8 @@ def _summary(
         store=store.location,
         state=state,
         counts={result: counts[result] for result in Result},
-        fetched_bytes=sum(outcome.saved_bytes for outcome in outcomes),
-        new_bytes=new_bytes,
+        fetched_bytes=sum(outcome.saved_bytes for outcome in outcomes) - (context.reused_bytes.total if context else 0),
+        new_bytes=context.new_bytes.total if context else 0,
         seconds=time.monotonic() - began,
         failures=tuple(failures),
         left_behind=tuple(left_behind),
@@ -235,9 +237,7 @@ def _summary(
     )
 
 
-def _finish(
-    draft: Draft, outcomes: list[Outcome], news: News, summary: RunSummary, options: BackupOptions, portal: Portal
-) -> None:
+def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSummary, context: RunContext) -> None:
     """Write what describes the backup as a whole; `backup.json` comes last."""
     write_manifest(draft, outcomes)
     draft.write("log.jsonl", b"".join(line + b"\n" for line in news.lines))
@@ -246,11 +246,13 @@ def _finish(
         outcomes,
         state=summary.state,
         finished=datetime.now(UTC),
-        options=options,
+        options=context.options,
+        reused_bytes=context.reused_bytes.total,
         new_bytes=summary.new_bytes,
-        portal_url=portal.url,
+        portal_url=context.portal.url,
+        left_behind=summary.left_behind,
     )
-    draft.write(REPORT, report_page(outcomes, facts, location=draft.store.location).encode())
+    draft.write(REPORT, make_report(draft.store, outcomes, facts).encode())
     close_backup(draft, facts)
 
 

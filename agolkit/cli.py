@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import click
 import yaml
@@ -22,8 +22,6 @@ from agolkit.options import BackupOptions
 from agolkit.progress import cancel_on_interrupt
 
 if TYPE_CHECKING:
-    import pandas
-
     from agolkit.portal import Portal
     from agolkit.sandbox import Sandbox
 
@@ -129,7 +127,7 @@ def demo(store: str, as_json: bool) -> int:
         click.echo(json.dumps({**done.summary, "notebook": str(done.notebook)}))
         return code
     backup = str(done.summary["backup"])
-    _say_result(ak.load_items(ak.open_store(store), backup))
+    console.show_results(ak.load_items(ak.open_store(store), backup))
     folder = Path(store).absolute()
     console.say(
         f"\nThe backup      {folder / 'backups' / backup}"
@@ -144,24 +142,6 @@ def demo(store: str, as_json: bool) -> int:
         f"\n  {'agolkit sandbox':32} the practice portal again, to try the form in the notebook"
     )
     return code
-
-
-def _say_result(items: pandas.DataFrame) -> None:
-    """Counts by result, a table by type, and what is not verified with the reason."""
-    import pandas
-
-    counts = items["result"].value_counts()
-    console.say(
-        f"\n{len(items):,} items: " + ", ".join(f"{count:,} {result}" for result, count in counts.items()) + "\n"
-    )
-    by_type = pandas.crosstab(items["type"], items["result"])[list(counts.index)]
-    console.say(by_type.rename_axis(index=None, columns=None).replace(0, "").to_string())
-    console.say("\nNot verified, and why")
-    for result in counts.index.drop("verified", errors="ignore"):
-        for message, some in items[items["result"] == result].groupby("message"):
-            first = some.iloc[0]
-            more = f" and {len(some) - 1} more" if len(some) > 1 else ""
-            console.say(f"  {result:<10} {first['title']} ({first['type']}){more}: {message}")
 
 
 @commands.command(short_help="Back up now, as a schedule runs it.")
@@ -299,11 +279,17 @@ def show(store: str, backup: str, as_json: bool) -> None:
 @commands.command()
 @click.argument("store")
 @click.argument("backup", default="latest")
-@click.option("--deep", is_flag=True, help="Read every file again, and compare its hash.")
+@click.option("--deep", is_flag=True, help="Read every file again, and prove again what is inside it.")
+@click.option("--portal", "compare", is_flag=True, help="Say as well how the portal differs from it by now.")
+@_with_portal
 @_with_json
-def verify(store: str, backup: str, deep: bool, as_json: bool) -> int:
-    """Check that everything of a BACKUP is there and unharmed."""
-    report = ak.verify(ak.open_store(store, create=False), backup, deep=deep)
+def verify(
+    store: str, backup: str, deep: bool, compare: bool, url: str | None, profile: str | None, as_json: bool
+) -> int:
+    """Check that everything of a BACKUP is there and unharmed; only damage makes the exit code 4."""
+    opened = ak.open_store(store, create=False)
+    portal = ak.connect(url, profile=profile) if compare else None
+    report = ak.verify(opened, backup, deep=deep, portal=portal)
     console.say(json.dumps(report.to_json()) if as_json else report)
     return report.exit_code
 
@@ -313,10 +299,21 @@ def verify(store: str, backup: str, deep: bool, as_json: bool) -> int:
 @click.argument("backup")
 @click.argument("to")
 @click.option("--item", "ids", multiple=True, metavar="ID", help="Only this item; may be repeated.")
+@click.option("--as", "format", type=click.Choice(["gdb", "gpkg", "parquet"]), help="Format of saved layers.")
 @_with_json
-def fetch(store: str, backup: str, to: str, ids: Sequence[str], as_json: bool) -> None:
-    """Copy one BACKUP out of STORE, as an ordinary folder TO, or as a file that ends in .zip."""
-    done = ak.fetch(ak.open_store(store, create=False), backup, to, items=ids)
+def fetch(
+    store: str,
+    backup: str,
+    to: str,
+    ids: Sequence[str],
+    format: Literal["gdb", "gpkg", "parquet"] | None,
+    as_json: bool,
+) -> None:
+    """Copy one BACKUP out of STORE, as an ordinary folder TO, or as a file that ends in .zip.
+
+    With --as, saved layers come as a File Geodatabase, a GeoPackage or GeoParquet, for ArcGIS Pro, QGIS and pandas.
+    """
+    done = ak.fetch(ak.open_store(store, create=False), backup, to, items=ids, format=format)
     console.say(json.dumps(asdict(done)) if as_json else done)
 
 

@@ -43,6 +43,22 @@ def show_table(frame: pandas.DataFrame, columns: Sequence[str], as_json: bool) -
         say("Nothing.")
 
 
+def show_results(items: pandas.DataFrame) -> None:
+    """Counts by result, a table by type, and what is not verified with the reason."""
+    import pandas
+
+    counts = items["result"].value_counts()
+    say(f"\n{len(items):,} items: " + ", ".join(f"{count:,} {result}" for result, count in counts.items()) + "\n")
+    by_type = pandas.crosstab(items["type"], items["result"])[list(counts.index)]
+    say(by_type.rename_axis(index=None, columns=None).replace(0, "").to_string())
+    say("\nNot verified, and why")
+    for result in counts.index.drop("verified", errors="ignore"):
+        for message, some in items[items["result"] == result].groupby("message"):
+            first = some.iloc[0]
+            more = f" and {len(some) - 1} more" if len(some) > 1 else ""
+            say(f"  {result:<10} {first['title']} ({first['type']}){more}: {message}")
+
+
 def _shortened(text: object, most: int) -> str:
     """One line of at most so many characters; the whole text is in the machine-readable output."""
     line = " ".join(str(text).split())

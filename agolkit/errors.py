@@ -21,6 +21,7 @@ AgolkitError                       exit 1
 │   ├── StoreBusy                  exit 11   another run holds the lock
 │   └── NoSuchBackup               exit 10   no such store, backup or item
 ├── CheckFailed                    what was saved is not what the portal holds
+├── TooLarge                       more bytes than an option allows
 └── Stopped                        exit 130  ended by the user
 ```
 
@@ -148,6 +149,10 @@ class CheckFailed(AgolkitError):
     """What was saved is not what the portal holds; it is not kept as verified. Trying again may help."""
 
     transient = True
+
+
+class TooLarge(AgolkitError):
+    """More bytes than an option allows. Trying again does not help; the option can be raised."""
 
 
 class Stopped(AgolkitError):

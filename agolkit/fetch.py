@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import uuid
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agolkit import layout
-from agolkit.errors import NoSuchBackup, StoreDamaged, StoreError, UsageError
+from agolkit.errors import CheckFailed, NoSuchBackup, StoreDamaged, StoreError, UsageError
 from agolkit.manifest import ALL_ITEMS, SUMS, all_items_csv, read_outcomes, sum_line
 from agolkit.model import Item, Outcome, Part, counted
 from agolkit.store.base import Store
 from agolkit.store.spool import CHUNK, Spool
+
+if TYPE_CHECKING:
+    from agolkit.kinds.feature_service.conversion import Converted, Format
 
 # Compressing these again costs time and saves nothing.
 _COMPRESSED = frozenset(
@@ -35,34 +40,64 @@ class Fetched:
     items: int
     files: int
     bytes: int
+    format: str | None = None
+    """What saved layers were converted to; `None`: nothing."""
+    layers: int = 0
+    rows: int = 0
+    attachments: int = 0
+    """How much was converted."""
+    notes: tuple[str, ...] = ()
+    """What the format could not take as it was, a sentence each."""
 
     def __str__(self) -> str:
-        return (
+        lines = [
             f"{counted(self.items, 'item')} of backup {self.backup}: "
             f"{counted(self.files, 'file')}, {self.bytes:,} bytes, in {self.to}."
-        )
+        ]
+        if self.format:
+            lines.append(
+                f"As {self.format}: {counted(self.layers, 'layer')} with {counted(self.rows, 'row')} "
+                f"and {counted(self.attachments, 'attachment')}."
+            )
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     __repr__ = __str__
 
 
-def fetch(store: Store, backup: str, to: str | os.PathLike[str], *, items: Iterable[str] = ()) -> Fetched:
+def fetch(
+    store: Store,
+    backup: str,
+    to: str | os.PathLike[str],
+    *,
+    items: Iterable[str] = (),
+    format: Format | None = None,
+) -> Fetched:
     """One backup as an ordinary folder, or as a zip file where `to` ends in `.zip`.
 
     A folder for each item type, as the tree has them, with AllItems.csv and SHA256SUMS of what was fetched. Resources
     get the portal's own names back where the file system allows. `items` are ids; without any, the whole backup is
     fetched, with its other files. Each file's hash is checked before it gets its name.
 
+    With a `format`, saved layers come as `layers.gdb` (File Geodatabase), `layers.gpkg` (GeoPackage) or a
+    `<layer>~<id>.parquet` for each layer (GeoParquet), in place of the form in which they were saved, and are compared
+    with it. With `gdb` and `gpkg` the attachments are in tables `<layer>__ATTACH`. Everything else comes as it is.
+
     Raises
     ------
     UsageError
-        `to` is a folder that is not empty, or a file. Nothing was written.
+        `to` is a folder that is not empty, or a file; or there is no such `format`. Nothing was written.
     NoSuchBackup
         There is no such backup or item. Nothing was written.
     StoreDamaged
         Some files are missing or changed in the store; everything else was fetched. Trying again does not help.
+    CheckFailed
+        The layers of some items could not be converted; they were fetched as they were saved, and so was everything
+        else. Trying again does not help; another `format` may.
     StoreError
         `to` cannot be written.
     """
+    if format is not None:
+        check_format(format)
     name = store.resolve(backup)
     outcomes = read_outcomes(store, name)
     wanted = set(items)
@@ -71,9 +106,21 @@ def fetch(store: Store, backup: str, to: str | os.PathLike[str], *, items: Itera
     chosen = [outcome for outcome in outcomes if not wanted or outcome.item.id in wanted]
     target = Path(to).expanduser().absolute()
     damages: list[str] = []
+    refusals: list[str] = []
+    made: list[tuple[Outcome, Converted]] = []
     with _open_target(target) as destination:
         for outcome in chosen:
-            _fetch_item(store, outcome, destination, damages)
+            converted = None
+            if format is not None:
+                try:
+                    converted = _convert_item(store, outcome, format, destination)
+                except StoreDamaged:
+                    pass  # said below, when the damaged part itself is fetched
+                except CheckFailed as error:
+                    refusals.append(f"{outcome.item.title!r} ({outcome.item.id}): {error}")
+            if converted:
+                made.append((outcome, converted))
+            _fetch_item(store, outcome, destination, damages, without=converted.replaced if converted else ())
         if not wanted:
             _fetch_own_files(store, name, destination, damages)
         destination.add_text(SUMS, "".join(sorted(destination.sums)).encode())
@@ -83,12 +130,54 @@ def fetch(store: Store, backup: str, to: str | os.PathLike[str], *, items: Itera
             f"{len(damages):,} files of backup {name} are damaged and were not fetched; all else is in {target}. "
             + " ".join(damages[:20])
         )
-    return Fetched(name, str(target), len(chosen), len(destination.sums), destination.bytes)
+    if refusals:
+        raise CheckFailed(
+            f"{counted(len(refusals), 'item')} could not be converted to {format} and came as saved; all else is in "
+            f"{target}. " + " ".join(refusals[:20])
+        )
+    return Fetched(
+        name,
+        str(target),
+        len(chosen),
+        len(destination.sums),
+        destination.bytes,
+        format,
+        layers=sum(each.layers for _, each in made),
+        rows=sum(each.rows for _, each in made),
+        attachments=sum(each.attachments for _, each in made),
+        notes=tuple(f"{outcome.item.title!r}, {note}." for outcome, each in made for note in each.notes),
+    )
 
 
-def _fetch_item(store: Store, outcome: Outcome, destination: _Destination, damages: list[str]) -> None:
+def check_format(format: str) -> None:
+    """Raise `UsageError` where saved layers cannot be converted to this."""
+    from agolkit.kinds.feature_service.conversion import FORMATS
+
+    if format not in FORMATS:
+        raise UsageError(f"{format!r} is no format of fetched layers; there are {', '.join(FORMATS)}.")
+
+
+def _convert_item(store: Store, outcome: Outcome, format: Format, destination: _Destination) -> Converted | None:
+    """Add the layers of an item in this format; nothing, where it has none or they cannot be converted."""
+    from agolkit.kinds.feature_service.conversion import convert
+
+    with tempfile.TemporaryDirectory(prefix=".agolkit-", dir=destination.scratch) as folder:
+        with _writing(destination.scratch):
+            converted = convert(store, outcome, format, Path(folder))
+        if converted:
+            for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+                path.chmod(0o600)
+                with Spool.over(path) as spool:
+                    destination.add_made(outcome, path.relative_to(folder).as_posix(), spool)
+    return converted
+
+
+def _fetch_item(
+    store: Store, outcome: Outcome, destination: _Destination, damages: list[str], *, without: Container[str]
+) -> None:
     # Names that are safe come first: they must have their place, whatever the portal's own names are.
-    for part in sorted(outcome.parts, key=lambda part: layout.exact_path(part) != part.path):
+    parts = [part for part in outcome.parts if part.path not in without]
+    for part in sorted(parts, key=lambda part: layout.exact_path(part) != part.path):
         try:
             with store.copied(part.blob.sha256, destination.scratch) as spool:
                 destination.add_part(outcome.item, part, spool, outcome.observed)
@@ -124,18 +213,27 @@ class _Destination(ABC):
         restored = exact != safe and self._may_be(exact) and self._add(exact, spool, moment, must=False)
         if not restored:
             self._add(safe, spool, moment, must=True)
-        path = exact if restored else safe
-        folded = layout.fold(path)
-        self._taken.add(folded)
-        self._folders.update(layout.folders_of(folded))
-        self.sums.append(sum_line(part.blob.sha256, path))
-        self.bytes += part.blob.size
+        self._note(exact if restored else safe, part.blob.sha256, part.blob.size)
+
+    def add_made(self, outcome: Outcome, path: str, spool: Spool) -> None:
+        """Add a file that was made of an item's parts."""
+        path = f"{layout.item_folder(outcome.item)}/{path}"
+        sha256, size = spool.sha256, spool.size
+        self._add(path, spool, outcome.observed, must=True)
+        self._note(path, sha256, size)
 
     def add_text(self, path: str, content: bytes) -> None:
         """Add a small file of the backup itself."""
         with Spool(self.scratch) as spool:
             spool.write(content)
             self._add(path, spool, datetime.now(UTC), must=True)
+
+    def _note(self, path: str, sha256: str, size: int) -> None:
+        folded = layout.fold(path)
+        self._taken.add(folded)
+        self._folders.update(layout.folders_of(folded))
+        self.sums.append(sum_line(sha256, path))
+        self.bytes += size
 
     def _may_be(self, path: str) -> bool:
         folded = layout.fold(path) if layout.allowed(path, windows=self._is_portable()) else ""

@@ -13,6 +13,7 @@ import io
 import json
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -25,6 +26,7 @@ from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, shown, to_st
 from agolkit.options import BackupOptions
 from agolkit.store.base import FORMAT, Store
 from agolkit.store.draft import Draft
+from agolkit.store.seal import sealed
 
 if TYPE_CHECKING:
     import pandas
@@ -34,6 +36,8 @@ ALL_ITEMS = "AllItems.csv"
 SUMS = "SHA256SUMS"
 SEGMENT_ITEMS = 100
 SEGMENT_SECONDS = 10.0
+LONG_SEGMENT = 128 * 1024
+"""Bytes above which a segment of the journal is compressed: an item may have ten thousand attachments."""
 
 _LISTS = ("groups", "tags", "left_out")
 _TIMES = ("created", "modified", "observed")
@@ -92,7 +96,10 @@ class Journal:
         if self._lines:
             self._segment += 1
             self._draft.flush()
-            self._draft.write(f"journal/{self._segment:06}.jsonl", b"".join(self._lines))
+            name, content = f"journal/{self._segment:06}.jsonl", b"".join(self._lines)
+            if len(content) > LONG_SEGMENT:
+                name, content = f"{name}.gz", gzip.compress(content, compresslevel=6, mtime=0)
+            self._draft.write(name, content)
             self._lines = []
         self._due = self._clock() + SEGMENT_SECONDS
 
@@ -116,6 +123,8 @@ def backup_facts(
     options: BackupOptions,
     new_bytes: int,
     portal_url: str,
+    reused_bytes: int = 0,
+    left_behind: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What there is to say of the run as a whole: `backup.json` without its list of files."""
     counts = Counter(outcome.result for outcome in outcomes)
@@ -130,8 +139,9 @@ def backup_facts(
         "items": len(outcomes),
         "counts": {str(result): counts[result] for result in Result},
         "saved_bytes": sum(outcome.saved_bytes for outcome in outcomes),
-        "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched"),
+        "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched") - reused_bytes,
         "new_bytes": new_bytes,
+        "left_behind": list(left_behind),
         "tree": draft.tree,
     }
 
@@ -139,7 +149,7 @@ def backup_facts(
 def close_backup(draft: Draft, facts: Mapping[str, Any]) -> None:
     """Write `backup.json`, the last file: from here on the backup is `complete` or `stopped`."""
     files = {path: asdict(blob) for path, blob in sorted(draft.files.items())}
-    draft.write("backup.json", json.dumps({**facts, "files": files}, indent=1).encode() + b"\n")
+    draft.write("backup.json", sealed({**facts, "files": files}))
 
 
 def read_outcomes(store: Store, backup: str) -> list[Outcome]:
@@ -358,10 +368,14 @@ def _line(facts: Mapping[str, Any]) -> bytes:
 def _journal_lines(store: Store, name: str) -> list[dict[str, Any]]:
     """The lines of a journal. A last line that was torn by a crash is left out; any other damage is said."""
     folder = f"backups/{name}/journal"
-    segments = [segment for segment in store.names(folder) if segment.endswith(".jsonl")]
+    segments = [segment for segment in store.names(folder) if segment.endswith((".jsonl", ".jsonl.gz"))]
     lines: list[dict[str, Any]] = []
     for segment in segments:
-        texts = store.get(f"{folder}/{segment}").splitlines()
+        content = store.get(f"{folder}/{segment}")
+        try:
+            texts = (gzip.decompress(content) if segment.endswith(".gz") else content).splitlines()
+        except (OSError, EOFError, zlib.error) as error:
+            raise StoreDamaged(f"The journal of the backup {name} is damaged: {segment}.") from error
         for number, text in enumerate(texts, 1):
             try:
                 lines.append(json.loads(text))

@@ -37,7 +37,7 @@ class Reach(StrEnum):
     """Well-formed and of the right type; the portal offers no more."""
 
 
-PAYLOADS = ("geodatabase", "rows", "source", "data", "resource")
+PAYLOADS = ("geodatabase", "rows", "source", "tiles", "data", "resource")
 """Parts that are the content of an item; the others describe it."""
 
 
@@ -221,7 +221,8 @@ class Outcome:
     def checked(self) -> str:
         """What was proven, payload first: `geodatabase content: 3 layers, 120 of 120 rows; item parsed; …`."""
         said: dict[str, int] = {}
-        for part in sorted(self.parts, key=lambda part: PAYLOADS.index(part.name) if part.name in PAYLOADS else 9):
+        order = (*PAYLOADS, "definition")
+        for part in sorted(self.parts, key=lambda part: order.index(part.name) if part.name in order else len(order)):
             text = f"{part.name} {part.reach}" + (f": {part.proof}" if part.proof else "")
             said[text] = said.get(text, 0) + 1
         return "; ".join(text if count == 1 else f"{text} ({count})" for text, count in said.items())

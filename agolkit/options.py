@@ -48,6 +48,12 @@ class BackupOptions:
     """Bytes of a service, as the portal states them, above which `auto` takes rows."""
     attachments: bool = True
     """Save attachments where rows are saved; a geodatabase always holds them."""
+    views: Literal["auto", "definition", "rows"] = "auto"
+    """What is saved of a view beside its definition, filters and sources: `rows`, its rows too; `definition`, nothing
+    more; `auto`: its rows only where their source is not in the same backup."""
+    max_tile_bytes: int = 2_000_000_000
+    """Bytes, as the portal estimates them, up to which the tiles of a hosted layer are exported where the package that
+    it was published from is gone."""
     tree: Literal["auto", "copy", "none"] = "auto"
     """The browsable folder tree: `auto` makes hard links where the file system has them."""
     workers: int = 16
@@ -82,6 +88,7 @@ class BackupOptions:
                 raise UsageError(f"{each.name} must be {wanted}, not {value!r}.")
         for name in (
             "export_max_bytes",
+            "max_tile_bytes",
             "workers",
             "exports",
             "attempts",

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agolkit.inventory import take_inventory
+from agolkit.kinds.feature_service.views import VIEW
 from agolkit.kinds.reference import HOSTED
 from agolkit.kinds.registry import FEATURE_SERVICE, REFERENCE, kind_of
+from agolkit.kinds.types import known_type
 from agolkit.model import Item, shown
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
@@ -15,6 +17,12 @@ from agolkit.store import Store
 
 if TYPE_CHECKING:
     import pandas
+
+_ROWS_OF_VIEWS = {
+    "auto": "; its rows too, unless their source is in this backup",
+    "definition": ", without its rows",
+    "rows": ", and its rows",
+}
 
 
 def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = None) -> pandas.DataFrame:
@@ -35,8 +43,9 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
     import pandas
 
     store.check_owner(portal.org_id, portal.org_name)
-    inventory = take_inventory(portal, options or BackupOptions())
-    planned = [(item, "fetch", _what(item)) for item in in_order(inventory.items)]
+    options = options or BackupOptions()
+    inventory = take_inventory(portal, options)
+    planned = [(item, "fetch", _what(item, options)) for item in in_order(inventory.items)]
     planned += [(item, "exclude", reason) for item, reason in inventory.excluded]
     rows: list[dict[str, Any]] = [
         {
@@ -54,12 +63,15 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
     return pandas.DataFrame(rows).astype({"size_bytes": "Int64"})
 
 
-def _what(item: Item) -> str:
+def _what(item: Item, options: BackupOptions) -> str:
     """What a run does to an item, as far as that is known before it begins."""
     kind = kind_of(item)
     if kind in (FEATURE_SERVICE, REFERENCE) and HOSTED not in item.type_keywords:
         return "save its description and url; it refers to data that this portal does not host"
-    return kind.plan
+    if kind is FEATURE_SERVICE and VIEW in item.type_keywords:
+        return f"a view: save its definition and sources{_ROWS_OF_VIEWS[options.views]}"
+    known = known_type(item.type)
+    return f"{kind.plan}; {known.elsewhere}" if known and known.elsewhere else kind.plan
 
 
 def in_order(items: Sequence[Item]) -> list[Item]:

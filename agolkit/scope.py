@@ -51,7 +51,9 @@ def _exclusion(item: Item, options: BackupOptions) -> str:
         if tag.casefold() in tags:
             return f"tag {tags[tag.casefold()]!r} is in exclude_tags"
     if plain(item.type) in {plain(name) for name in options.exclude_types}:
-        return f"type {item.type!r} is in exclude_types"
+        by_default = plain(item.type) in {plain(name) for name in BackupOptions().exclude_types}
+        how = " by default; give a list without it to save such items" if by_default else ""
+        return f"type {item.type!r} is in exclude_types{how}"
     if item.owner.casefold() in _lower(options.exclude_owners):
         return f"owner {item.owner!r} is in exclude_owners"
     if _names_of_folder(item.owner, item.folder) & _lower(options.exclude_folders):

@@ -27,6 +27,8 @@ HINTS = {
     "feature_format": "How hosted layers are saved: fgdb, rows, both, or auto: rows where there are attachments.",
     "export_max_bytes": "Bytes of a layer above which auto saves rows.",
     "attachments": "Save the attachments of layers.",
+    "views": "Of a view: auto saves its rows where their source is not in this backup; definition, rows.",
+    "max_tile_bytes": "Bytes up to which tiles are exported where their package is gone.",
     "tree": "Browsable folders: auto makes links where the disk can, copy takes the space twice.",
     "workers": "Items in work at once.",
     "exports": "Export jobs on the portal at once.",

@@ -63,7 +63,9 @@ def keep_file(saving: Saving, spool: Spool, received: Received, *, of: Item | No
     item = of or saving.item
     path = f"{part}{extension_of(received, item)}"
     stated = item.size
-    if stated and stated != received.size:
+    # The size of an item counts its resources too.
+    in_resources = 0 if of else sum((saving.resources or {}).values())
+    if stated and stated not in (received.size, received.size + in_resources):
         raise CheckFailed(f"{received.size:,} bytes came, the portal states {stated:,}.")
     reach, proof = length_reach(received), f"{received.size:,} bytes"
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from urllib.parse import quote
 from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, Stopped
 from agolkit.kinds.saving import in_words
+from agolkit.kinds.secrets import without_secrets
 from agolkit.model import Inventory, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
@@ -39,16 +39,6 @@ USER_FIELDS = (
 
 _OF_THE_ACCOUNT = ("user", "appInfo", "userMembership")
 """What an answer says of the account that asks; it is not the organization's."""
-
-_SECRET = re.compile(r"token|secret|passw|passphrase|pwd|credential|signature|securityq|securitya|key(?!word)", re.I)
-_NO_SECRET = ("urlKey", "maxTokenExpirationMinutes")
-_NAMES = r"(?:\w*token|\w*secret|\w*password|\w*key|sig|signature)"
-_SECRET_IN_TEXT = re.compile(
-    rf"(?P<parameter>[?&;]{_NAMES}=)[^&#\s\"'<>]+"
-    rf"|(?P<json>[\"']{_NAMES}[\"']\s*:\s*[\"'])[^\"']+"
-    r"|(?P<scheme>://)[^/\s@\"'<>]+:[^/\s@\"'<>]+(?P<at>@)",
-    re.I,
-)
 
 # (privilege, what is not complete without it)
 _NEEDS = (
@@ -109,30 +99,6 @@ def save_organization(
 def organization_file(facts: Mapping[str, Any]) -> bytes:
     """JSON for people too: names as they are; half a surrogate pair, which is no UTF-8, stands in it as an escape."""
     return json.dumps(facts, ensure_ascii=False, indent=1).encode(errors="backslashreplace") + b"\n"
-
-
-def without_secrets(value: Any, path: str, withheld: list[str]) -> Any:
-    """`value` without what may be a secret; where something was left out or cut, its path is added to `withheld`.
-
-    A key whose name speaks of a token, key or password is left out with all it holds, unless that is empty or a yes or
-    no. In texts, the values of such parameters of an address, or of such keys of JSON, are replaced by `…`.
-    """
-    if isinstance(value, Mapping):
-        kept = {}
-        for name, inner in value.items():
-            if _SECRET.search(name) and name not in _NO_SECRET and inner and inner is not True:
-                withheld.append(f"{path}.{name}")
-            else:
-                kept[name] = without_secrets(inner, f"{path}.{name}", withheld)
-        return kept
-    if isinstance(value, list):
-        return [without_secrets(inner, f"{path}[{at}]", withheld) for at, inner in enumerate(value)]
-    if isinstance(value, str):
-        cut = _SECRET_IN_TEXT.sub(r"\g<parameter>\g<json>\g<scheme>…\g<at>", value)
-        if cut != value:
-            withheld.append(path)
-        return cut
-    return value
 
 
 # -- what is asked

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from agolkit.errors import CheckFailed, NotFound
+from agolkit.kinds.contents import has_content_in_resources
 from agolkit.kinds.relations import relation_types
 from agolkit.kinds.saving import Saving
 from agolkit.layout import extension, safe_paths
@@ -18,6 +20,8 @@ from agolkit.store import Spool
 NO_METADATA = "CONT_0036"
 EMPTY = b"{}"
 IMAGES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+HEAD = 512
+"""Bytes at the beginning of a file that tell what it is."""
 INFO_FILES = {"Form": ("form.json", "forminfo.json")}
 """What item types keep below `info/` beside pictures and metadata."""
 
@@ -58,12 +62,17 @@ def save_picture(saving: Saving, part: str, name: str, path: str | None = None, 
     """Save a picture that the item JSON names, as `path`, or else by the name of the part and its own ending."""
     with saving.context.spool() as spool:
         received = fetch(saving, f"info/{quote(name)}", spool)
-        head = _head(spool)
-        ending = next((ext for magic, ext in IMAGES.items() if head.startswith(magic)), None)
-        if ending is None and b"<svg" not in head:
+        ending = picture_ending(_head(spool))
+        if not ending:
             raise CheckFailed("what the portal sent is not a picture.")
-        place = path or f"{part}{ending or '.svg'}"
+        place = path or f"{part}{ending}"
         saving.keep(part, spool, place, length_reach(received), exact_name=exact_name)
+
+
+def picture_ending(head: bytes) -> str:
+    """The ending of the picture that begins so; empty where it is none."""
+    ending = next((ext for magic, ext in IMAGES.items() if head.startswith(magic)), "")
+    return ending or (".svg" if b"<svg" in head else "")
 
 
 def save_info_file(saving: Saving, name: str) -> None:
@@ -73,7 +82,7 @@ def save_info_file(saving: Saving, name: str) -> None:
             fetch(saving, f"info/{name}", spool)
         except NotFound:  # a form that was never published has none
             return
-        if not is_json(spool):
+        if json_in(spool) is None:
             raise CheckFailed("what the portal sent is not JSON.")
         saving.keep("info", spool, f"info/{name}", Reach.PARSED)
 
@@ -103,6 +112,7 @@ def save_metadata(saving: Saving) -> None:
 def save_resources(saving: Saving) -> None:
     """Save every resource under its full path; each counts, and each has its own check."""
     listed = {str(resource["resource"]): resource.get("size") for resource in saving.portal.resources(saving.item.id)}
+    saving.resources = {name: max(0, stated) if isinstance(stated, int) else 0 for name, stated in listed.items()}
     paths = safe_paths(listed, "resources/")
     for name, stated in listed.items():
         saving.part(f"resource {name}", partial(save_resource, saving, name, stated, *paths[name]))
@@ -150,12 +160,15 @@ def fetch_data(saving: Saving, spool: Spool) -> Received:
     Raises
     ------
     CheckFailed
-        Nothing, or an empty document, came although the portal states more. Fetching it again may help.
+        Nothing, or an empty document, came although the portal states more than the resources have. Fetching it again
+        may help. An item whose content is in its resources is believed.
     """
     received = fetch(saving, "data", spool)
     if received.size == 0:
         received = fetch(saving, "data", spool)
-    if received.size <= len(EMPTY) and received.size < (saving.item.size or 0):
+    in_resources = sum((saving.resources or {}).values())
+    states_more = received.size + in_resources < (saving.item.size or 0)
+    if received.size <= len(EMPTY) and states_more and not has_content_in_resources(saving):
         content = spool.read()
         if not content.strip() or content.strip() in (EMPTY, b"[]"):
             raise CheckFailed(
@@ -165,16 +178,16 @@ def fetch_data(saving: Saving, spool: Spool) -> Received:
     return received
 
 
-def is_json(spool: Spool) -> bool:
-    """Whether the whole content is one JSON object or list."""
+def json_in(spool: Spool) -> dict[str, Any] | list[Any] | None:
+    """The whole content as one JSON object or list; `None` where it is no such thing."""
     if _head(spool).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
-        return False
+        return None
     try:
         with spool.open() as stream:
-            json.load(stream)
+            content: dict[str, Any] | list[Any] = json.load(stream)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return None
+    return content
 
 
 def extension_of(received: Received, item: Item) -> str:
@@ -184,4 +197,4 @@ def extension_of(received: Received, item: Item) -> str:
 
 def _head(spool: Spool) -> bytes:
     with spool.open() as stream:
-        return stream.read(512)
+        return stream.read(HEAD)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.parts import fetch, is_json
+from agolkit.kinds.contents import STYLE_RESOURCE, note_absent_content
+from agolkit.kinds.parts import fetch, json_in
 from agolkit.kinds.saving import Saving
 from agolkit.kinds.tiles import save_tiles
 from agolkit.model import Reach
@@ -23,8 +24,10 @@ def save_reference(saving: Saving) -> None:
     save_overrides(saving)
     if is_hosted_here(saving):
         save_tiles(saving)
-    elif saving.item.type == "Vector Tile Service" and any(part.name == "resource" for part in saving.parts):
-        saving.lives_elsewhere = False
+    else:
+        note_absent_content(saving)
+        if STYLE_RESOURCE in (saving.resources or ()):
+            saving.lives_elsewhere = False
 
 
 def is_hosted_here(saving: Saving) -> bool:
@@ -49,6 +52,6 @@ def _save_overrides(saving: Saving) -> None:
     with saving.context.spool() as spool:
         received = fetch(saving, "data", spool)
         if received.size > 0:
-            if not is_json(spool):
+            if json_in(spool) is None:
                 raise CheckFailed("what the portal sent is not JSON.")
             saving.keep("overrides", spool, "data.json", Reach.PARSED)

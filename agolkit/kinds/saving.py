@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from agolkit.errors import AgolkitError, CheckFailed, JobFailed, PortalError, SignInError, Stopped, StoreError
+from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
 from agolkit.model import PAYLOADS, Item, Outcome, Part, Reach, Result, shown
 from agolkit.options import BackupOptions
@@ -26,8 +27,8 @@ MOST_SAID = 10
 """Missing parts that a message names one by one."""
 
 
-class NewBytes:
-    """Counts the bytes that the store did not hold before."""
+class ByteCount:
+    """A number of bytes that many threads add to."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -48,7 +49,13 @@ class RunContext:
     exports: ExportLedger
     scratch: Path
     group_titles: Mapping[str, str]
-    new_bytes: NewBytes = field(default_factory=NewBytes)
+    earlier: EarlierBackups
+    in_scope: Set[str] = frozenset()
+    """Ids of the items that this run saves."""
+    new_bytes: ByteCount = field(default_factory=ByteCount)
+    """What the store did not hold before."""
+    reused_bytes: ByteCount = field(default_factory=ByteCount)
+    """What was taken from an earlier backup instead of the portal."""
     in_work: dict[str, Saving] = field(default_factory=dict)
     """Items that are being saved, by id: what there is of an item whose time ran out."""
 
@@ -69,10 +76,14 @@ class Saving:
         """What an administrator should know of an item although nothing is missing."""
         self.left_out: list[str] = []
         self.groups: tuple[str, ...] = ()
+        self.resources: Mapping[str, int] | None = None
+        """The resources that the portal lists, with the sizes that it states; `None` until the list is had."""
         self.described = "The portal holds no data for this item."
         """Why there is nothing to save but a description, where that turns out to be so."""
         self.lives_elsewhere = False
         """The data is somebody else's; what is saved of it here does not make the item `verified`."""
+        self.is_whole_as_defined = False
+        """There is nothing to save but the definition, as of a view whose rows are saved with their source."""
         self.observed = datetime.now(UTC)
 
     def part(self, name: str, save: Callable[[], None]) -> None:
@@ -108,17 +119,18 @@ class Saving:
             self.context.new_bytes.add(blob.size)
         self.parts.append(Part(name, path, blob, reach, proof, exact_name))
 
-    def keep_json(self, name: str, path: str, value: Mapping[str, Any]) -> None:
-        """Put what the portal told in several answers into one JSON file."""
+    def keep_json(self, name: str, path: str, value: Any, proof: str = "") -> None:
+        """Put what is not kept as it was received, such as what several answers told, into one JSON file."""
         with self.context.spool() as spool:
             spool.write(shown(json.dumps(value, ensure_ascii=False, indent=1)).encode())
-            self.keep(name, spool, path, Reach.PARSED)
+            self.keep(name, spool, path, Reach.PARSED, proof)
 
     def outcome(self, *, kind: str, attempts: int, seconds: float) -> Outcome:
         """The verdict, exactly as the words define it."""
         if self.parts and not any(part.name == "item" for part in self.parts):
             self.keep_json("item", "item.json", self.item.raw)  # as it was listed: better than none
-        has_payload = any(part.name in PAYLOADS for part in self.parts) and not self.lives_elsewhere
+        contents = (*PAYLOADS, "definition") if self.is_whole_as_defined else PAYLOADS
+        has_payload = any(part.name in contents for part in self.parts) and not self.lives_elsewhere
         said = [*self.missing, *self.notes]
         message = "; ".join(said[:MOST_SAID])
         if len(said) > MOST_SAID:

@@ -8,6 +8,7 @@ from agolkit.portal.client import ExportJob, Portal
 from agolkit.portal.exchange import Received
 from agolkit.portal.service import AttachmentFact, FeatureService, ServiceLayer, plain_id
 from agolkit.portal.signin import connect
+from agolkit.portal.tile_service import TileEstimate, TileFacts, TileService, package_ending
 
 __all__ = [
     "AttachmentFact",
@@ -17,6 +18,10 @@ __all__ = [
     "Portal",
     "Received",
     "ServiceLayer",
+    "TileEstimate",
+    "TileFacts",
+    "TileService",
     "connect",
+    "package_ending",
     "plain_id",
 ]

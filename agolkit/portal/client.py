@@ -224,14 +224,16 @@ class Portal(Exchange):
 
     # -- export jobs
 
-    def start_export(self, owner: str, item_id: str, *, title: str, tags: Sequence[str]) -> ExportJob:
-        """Ask the portal to export a hosted item to a new File Geodatabase item of `owner`; sent once, never repeated.
+    def start_export(
+        self, owner: str, item_id: str, *, title: str, tags: Sequence[str], export_format: str
+    ) -> ExportJob:
+        """Ask the portal to export a hosted item to a new item of `owner`; sent once, never repeated.
 
-        After an error that is `transient` the export may run nevertheless: look with `find_by_title` before trying
-        again. `title` must be unique for that.
+        `export_format` is one of the portal's own names, such as `File Geodatabase`. After an error that is `transient`
+        the export may run nevertheless: look with `find_by_title` before trying again. `title` must be unique for that.
         """
         address = f"content/users/{quote(owner, safe='')}/export"
-        form = {"itemId": item_id, "title": title, "exportFormat": "File Geodatabase", "tags": ",".join(tags)}
+        form = {"itemId": item_id, "title": title, "exportFormat": export_format, "tags": ",".join(tags)}
         answer = self.act(address, form)
         if not answer.get("exportItemId"):
             raise NotAnAnswer(f"{address}: the answer names no export item.")
@@ -317,7 +319,9 @@ class Portal(Exchange):
                     f"{searched} has {_total(page):,} items; a portal shows only {SEARCH_WINDOW:,}. "
                     "Narrow it, or use folders, owners and types, which have no limit."
                 )
-            ids = [row[by] for row in page[key]]
+            ids = [row.get(by) for row in page[key]]
+            if not all(ids):
+                raise NotAnAnswer(f"{searched or address}: the portal lists something without {by!r}.")
             is_steady = is_steady and last == (ids[:1] if last else [])
             last = ids[-1:]
             pages.append(page)

@@ -137,13 +137,20 @@ class Exchange:
         return self._answered("POST", address, params, _json_of)
 
     def download(
-        self, address: str, sink: Sink, *, params: Mapping[str, Any] | None = None, compressed: bool = False
+        self,
+        address: str,
+        sink: Sink,
+        *,
+        params: Mapping[str, Any] | None = None,
+        compressed: bool = False,
+        elsewhere: bool = False,
     ) -> Received:
         """Stream what an address holds into `sink`, which is restarted before each attempt.
 
         The number of bytes is the one that the server states; an error, a web page or a cut-off answer is never taken
         for content. Memory stays flat whatever the size. `compressed` lets the server compress what it sends on the way
-        (then it states no length): for text, which shrinks, whose end is checked by whoever parses it.
+        (then it states no length): for text, which shrinks, whose end is checked by whoever parses it. `elsewhere`
+        allows another host, which is asked without a token: for an address that an own service has given out.
 
         Raises
         ------
@@ -157,7 +164,7 @@ class Exchange:
         def step() -> Received:
             sink.restart()
             encoding = "gzip" if compressed else "identity"
-            return self._answered("GET", address, params, read, encoding=encoding)
+            return self._answered("GET", address, params, read, encoding=encoding, elsewhere=elsewhere)
 
         return self._retried(step)
 
@@ -172,13 +179,15 @@ class Exchange:
         read: Callable[[Response, str], T],
         *,
         encoding: str = "",
+        elsewhere: bool = False,
     ) -> T:
         """One answer, read; a second one where the token was rejected and another could be had.
 
         With `encoding` the answer is content: it is streamed in that encoding, and no format is asked for.
         """
-        url = self._url(address)
-        what = url.removeprefix(self.rest_url + "/")
+        is_foreign = elsewhere and not self.owns(address)
+        url = over_https(address) if is_foreign else self._url(address)
+        what = url.removeprefix(self.rest_url + "/").partition("?")[0]  # a query may hold the right to read
         values = dict(params or {}) if encoding else {"f": "json", **(params or {})}
         query, form = (None, values) if method == "POST" else (values, None)
         headers = {"Accept-Encoding": encoding} if encoding else None
@@ -194,7 +203,7 @@ class Exchange:
                         data=form,
                         headers=headers,
                         stream=bool(encoding),
-                        auth=self._signature or _bare,
+                        auth=_bare if is_foreign else self._signature or _bare,
                     )
                 token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
                 try:
@@ -225,7 +234,7 @@ class Exchange:
 
 
 def _bare(request: PreparedRequest) -> PreparedRequest:
-    """No signature: for the sign-in itself, which must not wait for the token that it is to bring."""
+    """No signature: for other hosts, and for the sign-in, which must not wait for the token that it is to bring."""
     return request
 
 

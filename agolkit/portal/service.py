@@ -1,11 +1,14 @@
 """A hosted feature service: its definition, and the ids of its rows and attachments.
 
-Source of the requests: the REST pages "Feature Service", "Layer", "Query" and "Query Attachments". Pages are cut by
-object id, not by offset, so that an edit between two pages can neither double nor drop a row.
+Source of the requests: the REST pages "Feature Service", "Layer", "Query", "Query Attachments", "Attachment Infos" and
+"Extract Changes". Pages are cut by object id, not by offset, so that an edit between two pages can neither double nor
+drop a row.
 """
 
 from __future__ import annotations
 
+import json
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +31,8 @@ class ServiceLayer:
     object_id_field: str
     global_id_field: str | None
     has_attachments: bool
+    lists_attachments: bool
+    """Whether it answers for the attachments of many rows at once; older servers do so for one row only."""
     page: int
     """Rows that the server gives at once."""
     fields: frozenset[str]
@@ -44,6 +49,7 @@ class ServiceLayer:
             object_id_field=object_id,
             global_id_field=raw.get("globalIdField") or None,
             has_attachments=bool(raw.get("hasAttachments")),
+            lists_attachments=bool((raw.get("advancedQueryCapabilities") or {}).get("supportsQueryAttachments")),
             page=min(int(raw.get("maxRecordCount") or 1000), LARGEST_PAGE),
             fields=frozenset(
                 str(field["name"]).casefold()
@@ -64,8 +70,9 @@ class AttachmentFact:
     id: int
     name: str
     size: int
+    """Bytes; 0 where the service does not state them."""
     raw: Mapping[str, Any]
-    """All that the service says of it."""
+    """All that the service says of it, and as `parentObjectId` the object id of its row."""
 
 
 def plain_id(global_id: object) -> str:
@@ -106,6 +113,10 @@ class FeatureService:
         """The administrator's definition, which holds view sources and filters; for owner and administrators."""
         return self.portal.get_json(self.url.replace("/rest/services/", "/rest/admin/services/"))
 
+    def sources(self) -> list[dict[str, Any]]:
+        """The services whose rows a view shows: `{"name": …, "serviceItemId": …}`."""
+        return list(self.portal.get_json(f"{self.url}/sources", needs={"services": list})["services"])
+
     def count(self, layer: ServiceLayer) -> int:
         """Number of rows."""
         answer = self._query(layer, {"where": "1=1", "returnCountOnly": "true"})
@@ -113,9 +124,8 @@ class FeatureService:
             raise NotAnAnswer(f"Layer {layer.name!r} did not say how many rows it has.")
         return int(answer["count"])
 
-    def row_ids(self, layer: ServiceLayer) -> dict[int, str]:
-        """Object id → GlobalID (as `plain_id` has it; the object id as text where there is none) of every row."""
-        found: dict[int, str] = {}
+    def row_ids(self, layer: ServiceLayer) -> Iterator[dict[int, str]]:
+        """Object id → GlobalID (as `plain_id` has it; the object id as text where there is none), page by page."""
         last: int | None = None
         wanted = [name for name in (layer.object_id_field, layer.global_id_field) if name]
         while True:
@@ -130,37 +140,65 @@ class FeatureService:
                 },
             )
             rows = [feature["attributes"] for feature in answer.get("features") or ()]
+            page: dict[int, str] = {}
             for row in rows:
                 object_id = int(row[layer.object_id_field])
-                found[object_id] = plain_id(row[layer.global_id_field]) if layer.global_id_field else str(object_id)
+                page[object_id] = plain_id(row[layer.global_id_field]) if layer.global_id_field else str(object_id)
+            if page:
+                yield page
             if not rows or (not answer.get("exceededTransferLimit") and len(rows) < layer.page):
-                return found
-            last = max(int(row[layer.object_id_field]) for row in rows)
+                return
+            last = max(page)
 
-    def attachments(self, layer: ServiceLayer, rows: dict[int, str]) -> Iterator[AttachmentFact]:
+    def attachments(self, layer: ServiceLayer, rows: Mapping[int, str]) -> Iterator[AttachmentFact]:
         """Every attachment of the given rows (object id → GlobalID), each once."""
         object_ids = sorted(rows)
+        seen: set[tuple[int, int]] = set()
         for at in range(0, len(object_ids), OBJECT_IDS_A_REQUEST):
-            yield from self._attachments_of(layer, object_ids[at : at + OBJECT_IDS_A_REQUEST], rows)
+            for object_id, info in self._attachments_of(layer, object_ids[at : at + OBJECT_IDS_A_REQUEST]):
+                key = object_id, int(info["id"])
+                if object_id in rows and key not in seen:
+                    seen.add(key)
+                    name, size = str(info.get("name") or ""), max(0, int(info.get("size") or 0))
+                    raw = {**info, "parentObjectId": object_id}
+                    yield AttachmentFact(rows[object_id], *key, name, size, raw)
 
-    def _attachments_of(self, layer: ServiceLayer, some: list[int], rows: dict[int, str]) -> Iterator[AttachmentFact]:
-        """The attachments of a few rows; of half as many at a time, where the server cannot list all at once."""
-        params = {"objectIds": ",".join(map(str, some)), "returnMetadata": "true", "resultRecordCount": "100000"}
-        answer = self.portal.get_json(f"{self.url}/{layer.id}/queryAttachments", params, post=True)
-        if answer.get("exceededTransferLimit"):
-            if len(some) == 1:
-                raise NotAnAnswer(f"Layer {layer.name!r} does not list all attachments of row {some[0]}.")
-            half = len(some) // 2
-            yield from self._attachments_of(layer, some[:half], rows)
-            yield from self._attachments_of(layer, some[half:], rows)
+    def _attachments_of(self, layer: ServiceLayer, some: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(object id, what is said of an attachment) of a few rows; of fewer, where all is too much for one answer."""
+        if len(some) == 1 or not layer.lists_attachments:
+            for object_id in some:
+                address = f"{self.url}/{layer.id}/{object_id}/attachments"
+                infos = self.portal.get_json(address, needs={"attachmentInfos": list})["attachmentInfos"]
+                yield from ((object_id, info) for info in infos)
             return
-        for group in answer.get("attachmentGroups") or ():
-            parent = int(group["parentObjectId"])
-            for info in group.get("attachmentInfos") or ():
-                name, size = str(info["name"]), int(info["size"])
-                yield AttachmentFact(
-                    rows[parent], parent, int(info["id"]), name, size, {**info, "parentObjectId": parent}
-                )
+        params = {"objectIds": ",".join(map(str, some)), "resultRecordCount": "100000"}
+        address = f"{self.url}/{layer.id}/queryAttachments"
+        answer = self.portal.get_json(address, params, post=True, needs={"attachmentGroups": list})
+        if answer.get("exceededTransferLimit"):
+            half = len(some) // 2
+            yield from self._attachments_of(layer, some[:half])
+            yield from self._attachments_of(layer, some[half:])
+            return
+        for group in answer["attachmentGroups"]:
+            yield from ((int(group["parentObjectId"]), info) for info in group.get("attachmentInfos") or ())
+
+    def changes(self, layer: ServiceLayer, since: int) -> dict[str, Any]:
+        """What was edited in a layer since a generation of its change tracking: ids of rows, and attachments.
+
+        The answer of "Extract Changes", or `{"statusUrl": …}`: the job whose `resultUrl` has it.
+        """
+        params = {
+            "layers": f"[{layer.id}]",
+            "layerServerGens": json.dumps([{"id": layer.id, "serverGen": since}]),
+            "returnInserts": "true",
+            "returnUpdates": "true",
+            "returnDeletes": "true",
+            "returnIdsOnly": "true",
+            "returnAttachments": "true",
+            "returnAttachmentsDataByUrl": "true",
+            "dataFormat": "json",
+        }
+        return self.portal.get_json(f"{self.url}/extractChanges", params, post=True)
 
     def fetch_attachment(self, layer: ServiceLayer, fact: AttachmentFact, sink: Sink) -> Received:
         """Stream the bytes of one attachment into `sink`."""
@@ -171,12 +209,12 @@ class FeatureService:
         raw = self.portal.get_json(f"{self.url}/{layer.id}")
         return raw.get("editingInfo") or {}
 
-    def object_ids(self, layer: ServiceLayer) -> list[int]:
+    def object_ids(self, layer: ServiceLayer) -> array[int]:
         """The object id of every row, sorted: the one answer that no record limit cuts."""
         answer = self._query(layer, {"where": "1=1", "returnIdsOnly": "true"})
         if "objectIds" not in answer:
             raise NotAnAnswer(f"Layer {layer.name!r} did not list its object ids.")
-        return sorted(int(each) for each in answer["objectIds"] or ())
+        return array("q", sorted(int(each) for each in answer["objectIds"] or ()))
 
     def fetch_rows(self, layer: ServiceLayer, first: int, last: int, sink: Sink) -> Received:
         """Stream the query answer with all rows from object id `first` to `last`, geometry in full, into `sink`."""

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from agolkit.manifest import read_outcomes
+from agolkit.model import Outcome
+from agolkit.report.beside import look_beside
 from agolkit.report.page import report_page
 from agolkit.store.base import Store
 
 REPORT = "report.html"
 """Its name in a backup."""
 
-__all__ = ["REPORT", "report_page", "show_report"]
+__all__ = ["REPORT", "make_report", "show_report"]
+
+
+def make_report(store: Store, outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> str:
+    """The report of a backup as one HTML page, with what its store knows of the items that it could not verify.
+
+    `facts` is what `backup.json` says of the run; of a killed run, how it began.
+    """
+    beside = look_beside(store, facts["name"], outcomes)
+    return report_page(outcomes, facts, beside=beside, location=store.location)
 
 
 def show_report(store: Store, backup: str = "latest") -> Any:
@@ -24,7 +36,7 @@ def show_report(store: Store, backup: str = "latest") -> Any:
 
     name = store.resolve(backup)
     facts = {"portal": {"name": store.portal_name, "id": store.portal_id}, **store.summary(name)}
-    page = report_page(read_outcomes(store, name), facts, location=store.location)
+    page = make_report(store, read_outcomes(store, name), facts)
     # Without a box around it, IPython takes the frame for a mistake and warns.
     return HTML(  # type: ignore[no-untyped-call]
         f'<div><iframe title="Report of the backup {name}" sandbox width="100%" height="720" frameborder="0" '

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from typing import Any
 
 from agolkit.model import Outcome, Result, shown
 from agolkit.options import BackupOptions
+from agolkit.report.beside import Beside
 from agolkit.report.figures import (
     by_size,
     count,
@@ -28,33 +28,16 @@ from agolkit.report.figures import (
     size_text,
     sums,
 )
+from agolkit.report.gaps import not_protected
+from agolkit.report.pieces import ITEM_COLUMNS, MEANING, TOP, row, value_text
 
-TOP = 10
-"""Items in a list of the biggest, the slowest and so on, and rows of a list that stands unfolded."""
 OLD_YEARS = 3
 
-_MEANING = {
-    Result.FAILED: "Nothing useful could be saved.",
-    Result.PARTIAL: "Something is saved, something that is named below is not.",
-    Result.STOPPED: "The run ended before these items were reached. The next run saves them.",
-    Result.VERIFIED: "Every part that was asked for is saved and was checked.",
-    Result.EXCLUDED: "Left out because the options say so.",
-    Result.DESCRIBED: "The data lives outside this portal, or there is none; the description is saved.",
-}
-"""What each result means to the reader, the worst first; of the verified, those are listed that left something out."""
-
-_CHOOSING = ("folders", "owners", "groups", "types", "query")
-"""Options that choose the items of a backup."""
-
-_ORDER = (Result.VERIFIED, *(result for result in _MEANING if result is not Result.VERIFIED))
+_ORDER = (Result.VERIFIED, *(result for result in MEANING if result is not Result.VERIFIED))
 """Of the results in a bar and its legend."""
 
-_ITEMS = "<th scope=col>Item<th scope=col>Type, owner<th scope=col>"
-# What differs between two reasons that are the same to a reader: ids and numbers.
-_VARYING = re.compile(r"\b[0-9a-f]{32}\b|\d[\d,.]*")
 
-
-def report_page(outcomes: Sequence[Outcome], facts: Mapping[str, Any], *, location: str) -> str:
+def report_page(outcomes: Sequence[Outcome], facts: Mapping[str, Any], *, beside: Beside, location: str) -> str:
     """The report of a backup as one HTML page.
 
     Every item that is not `verified` is listed with its reason; of the verified, only the biggest and so on.
@@ -63,6 +46,8 @@ def report_page(outcomes: Sequence[Outcome], facts: Mapping[str, Any], *, locati
     ----------
     facts
         What `backup.json` says of the run (see `manifest.backup_facts`); of a killed run, how it began.
+    beside
+        What else the store knows of the items that are not verified, and of the organization.
     location
         Where the store is, for people.
     """
@@ -75,7 +60,7 @@ def report_page(outcomes: Sequence[Outcome], facts: Mapping[str, Any], *, locati
         f"<header><h1><bdi>{escape(name)}</bdi></h1>"
         f"<p>Backup of {started}, {escape(facts['state'])}</p></header>\n<main>\n"
         + _coverage(outcomes, facts)
-        + _not_protected(outcomes, facts)
+        + not_protected(outcomes, facts, beside)
         + _by_type(outcomes)
         + _tops(outcomes, facts)
         + _run(facts, location)
@@ -98,7 +83,7 @@ def _coverage(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> str:
     saved = sizes[Result.VERIFIED]
     unknown = sum(map(size_is_unknown, outcomes))
     rows = "".join(
-        f'<tr><th scope=row><span class="dot {result}"></span>{result}<small>{_MEANING[result]}</small>'
+        f'<tr><th scope=row><span class="dot {result}"></span>{result}<small>{MEANING[result]}</small>'
         f'<td class="number">{items[result]:,}<td class="number">{in_bytes(sizes[result])}\n'
         for result in _ORDER
         if items[result]
@@ -116,65 +101,6 @@ def _coverage(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> str:
         f"{f'; the size of {count(unknown)} is not known' if unknown else ''}</p>{_bar(sizes)}</div></div>\n"
         f'<table><thead><tr><th scope=col>Result<th scope=col class="number">Items'
         f'<th scope=col class="number">Size</thead>\n<tbody>{rows}</table></section>\n'
-    )
-
-
-def _not_protected(outcomes: Iterable[Outcome], facts: Mapping[str, Any]) -> str:
-    """Every item that is not verified, or not with all its parts, under its reason; the worst first."""
-    listed: dict[Result, list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.result is not Result.VERIFIED or outcome.left_out:
-            listed[outcome.result].append(outcome)
-    options = facts.get("options", {})
-    chosen = [f"{name}: {_value(options[name])}" for name in _CHOOSING if options.get(name)]
-    choice = (
-        "<p>This backup covers a choice of items. What lies outside it is not counted here: "
-        f"{escape('; '.join(chosen))}.</p>"
-        if chosen
-        else ""
-    )
-    said = "" if listed else "<p>Every item is verified, with all its parts.</p>"
-    parts = [
-        f'<div class="result"><h3><span class="dot {result}"></span>{_heading(result)}: {count(len(listed[result]))}'
-        f"</h3>\n{_groups(listed[result], options.get('accept', {}))}</div>\n"
-        for result in _MEANING
-        if listed[result]
-    ]
-    return f"<section><h2>What is not protected</h2>{choice}{said}\n{''.join(parts)}</section>\n"
-
-
-def _heading(result: Result) -> str:
-    return "Verified, with something left out" if result is Result.VERIFIED else result.capitalize()
-
-
-def _groups(outcomes: Iterable[Outcome], accept: Mapping[str, str]) -> str:
-    """Items of one result, folded by reason: those that nobody accepted first, then the most items."""
-    groups: dict[tuple[bool, str, str], list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        accepted = outcome.accepted(accept)
-        key = _VARYING.sub("…", _reason(outcome)).casefold()
-        groups[accepted is not None, accepted or "", key].append(outcome)
-    ordered = sorted(groups.items(), key=lambda pair: (pair[0][0], -len(pair[1]), pair[0]))
-    return "".join(
-        _group(members, f'<small class="accepted">Accepted: {escape(reason)}</small>' if is_accepted else "")
-        for (is_accepted, reason, _), members in ordered
-    )
-
-
-def _group(members: list[Outcome], mark: str) -> str:
-    """The items that share a reason, the biggest first; each with its own words where these differ."""
-    same = len({_reason(outcome) for outcome in members}) == 1
-    reason = _reason(members[0]) if same else _VARYING.sub("…", _reason(members[0]))
-    known = not any(map(size_is_unknown, members))
-    rows = "".join(
-        _row(outcome, size_text(outcome), "" if same else f"<small>{escape(_reason(outcome))}</small>")
-        for outcome in sorted(members, key=by_size)
-    )
-    opened = " open" if len(members) <= TOP and members[0].result in (Result.FAILED, Result.PARTIAL) else ""
-    return (
-        f'<details{opened}><summary><span>{escape(reason)}{mark}</span><span class="soft">{count(len(members))}'
-        f"{', ' + in_bytes(sum(map(size_of, members))) if known else ''}</span></summary>\n"
-        f'<table class="items"><thead class="unseen"><tr>{_ITEMS}Size</thead>\n<tbody>{rows}</table></details>\n'
     )
 
 
@@ -237,8 +163,8 @@ def _top(
         return ""
     lead = f'<p class="soft">{note}</p>' if note else ""
     return (
-        f'<section><h2>{title}</h2>{lead}\n<table class="items"><thead><tr>{_ITEMS}{measure}</thead>\n<tbody>'
-        + "".join(_row(outcome, said(outcome)) for outcome in first)
+        f'<section><h2>{title}</h2>{lead}\n<table class="items"><thead><tr>{ITEM_COLUMNS}{measure}</thead>\n<tbody>'
+        + "".join(row(outcome, said(outcome)) for outcome in first)
         + "</table></section>\n"
     )
 
@@ -247,7 +173,7 @@ def _run(facts: Mapping[str, Any], location: str) -> str:
     """The facts of the run."""
     defaults = asdict(BackupOptions())
     changed = [
-        f"{name}: {_value(value)}"
+        f"{name}: {value_text(value)}"
         for name, value in facts.get("options", {}).items()
         if name not in ("label", "scope_name") and value != defaults.get(name)
     ]
@@ -277,33 +203,9 @@ def _run(facts: Mapping[str, Any], location: str) -> str:
     return f"<section><h2>The run</h2>\n<dl>{said}</dl></section>\n"
 
 
-def _row(outcome: Outcome, last: str, note: str = "") -> str:
-    item = outcome.item
-    where = f"<bdi>{escape(item.owner)}</bdi>" + (f" / <bdi>{escape(item.folder)}</bdi>" if item.folder else "")
-    return (
-        f"<tr><th scope=row><bdi>{escape(item.title) or 'no title'}</bdi><code>{escape(item.id)}</code>{note}"
-        f"<td>{escape(item.type)}<small>{where}</small><td>{last}\n"
-    )
-
-
 def _bar(amounts: Mapping[Result, int]) -> str:
     """How an amount is shared between the results. The numbers stand beside it, so it is not read aloud."""
     total = sum(amounts.values())
     pieces = [(result, round(100 * amounts[result] / total)) for result in _ORDER if amounts[result]]
     inside = "".join(f'<i class="{result} w{share}"></i>' for result, share in pieces)
     return f'<div class="bar" aria-hidden="true">{inside}</div>'
-
-
-def _reason(outcome: Outcome) -> str:
-    """Why an item is not protected, or not wholly; empty where there is nothing to say."""
-    left_out = f"left out by an option: {', '.join(outcome.left_out)}" if outcome.left_out else ""
-    said = "; ".join(text for text in (outcome.message.rstrip("."), left_out) if text)
-    return said or ("" if outcome.result is Result.VERIFIED else "no reason is known")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    if isinstance(value, dict):
-        return "; ".join(f"{name} ({text})" for name, text in value.items())
-    return str(value)

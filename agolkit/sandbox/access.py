@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from agolkit.sandbox.answers import ServiceError, no_item, no_permission, token_required
 from agolkit.sandbox.call import Call
-from agolkit.sandbox.organization import Group, Item, Organization, User
+from agolkit.sandbox.organization import Group, Item, Organization, Service, User
 
 _MEMBER = ("portal:user:joinGroup", "portal:user:viewOrgGroups", "portal:user:viewOrgItems", "portal:user:viewOrgUsers")
 _CREATOR = (
@@ -118,6 +118,17 @@ def find_item(call: Call) -> Item:
     if not can_see(call.org, call.user, item):
         raise no_item() if call.user else token_required()
     return item
+
+
+def find_service(call: Call) -> tuple[Service, Item]:
+    """Return the hosted service that the path names and its item, if the caller may see them."""
+    service = call.org.services.get(call.part("service"))
+    item = call.org.items.get(service.item_id) if service else None
+    if service is None or item is None or service.server_type != call.part("server_type"):
+        raise ServiceError(400, "Invalid URL", details=["Invalid URL"])
+    if not can_see(call.org, call.user, item):
+        raise no_permission() if call.user else token_required()
+    return service, item
 
 
 def find_owner(call: Call, privilege: str) -> User:

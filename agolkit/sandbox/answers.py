@@ -47,7 +47,7 @@ def invalid_token() -> ServiceError:
     return ServiceError(498, "Invalid token.")
 
 
-def render(content: Mapping[str, Any], form: str) -> Response:
+def render(content: Mapping[str, Any] | Sequence[Any], form: str) -> Response:
     """Return `content` in the form that the parameter `f` asked for; without `f` it is an HTML page."""
     if form == "json":
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ from agolkit.sandbox.answers import ServiceError, invalid_token, render, token_r
 from agolkit.sandbox.organization import Organization, User
 from agolkit.sandbox.settings import Settings
 from agolkit.sandbox.state import State, Token, now
+
+_WORTHWHILE = 1024
+"""Bytes of an answer from which on it is compressed."""
 
 
 @dataclass
@@ -82,9 +86,19 @@ def route(state: State, path: str, handler: Handler, *, is_open: bool = False) -
             answer = await handler(call)
         except ServiceError as error:
             answer = error.envelope
-        return answer if isinstance(answer, Response) else render(answer, call.form)
+        finally:
+            await request.close()  # the files of a form
+        return answer if isinstance(answer, Response) else _compressed(render(answer, call.form), request)
 
     return Route(path, endpoint, methods=["GET", "POST", "HEAD"])
+
+
+def _compressed(response: Response, request: Request) -> Response:
+    """A long answer in JSON or HTML, compressed if the client takes that, as the services do with text."""
+    if len(response.body) >= _WORTHWHILE and "gzip" in request.headers.get("accept-encoding", ""):
+        response.body = gzip.compress(response.body, compresslevel=3, mtime=0)
+        response.headers.update({"Content-Encoding": "gzip", "Content-Length": str(len(response.body))})
+    return response
 
 
 async def _params(request: Request) -> dict[str, str]:

@@ -58,6 +58,7 @@ def describe_item(state: State, item: Item, viewer: User | None) -> Json:
         "scoreCompleteness": 50,
         "groupDesignations": None,
         "contentOrigin": "self",
+        **item.stated,
     }
     if viewer and (viewer.username == item.owner or may(viewer, "portal:admin:viewItems")):
         answer |= {"ownerFolder": item.folder, "protected": item.protected, "itemControl": "admin"}
@@ -65,10 +66,13 @@ def describe_item(state: State, item: Item, viewer: User | None) -> Json:
 
 
 def item_size(item: Item) -> int:
-    """Return the size that the portal states: -1 for services, else the length of the data."""
+    """Return the size that the portal states: -1 for services, else that of the data with the resources.
+
+    Recorded stories and experiences state many times the length of their data. No source says what else is counted.
+    """
     if item.service or item.type.endswith(" Service"):
         return -1
-    return item.data.size if item.data else 0
+    return (item.data.size if item.data else 0) + sum(map(len, item.resources.values()))
 
 
 def user_id(user: User) -> str:

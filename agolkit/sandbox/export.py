@@ -14,15 +14,20 @@ from typing import Any
 
 from starlette.routing import Route
 
-from agolkit.sandbox.access import can_see, find_owner, may
+from agolkit.sandbox.access import can_see, find_owner
 from agolkit.sandbox.answers import ServiceError, no_item, no_permission
 from agolkit.sandbox.call import Call, route
 from agolkit.sandbox.content import find_own_item
 from agolkit.sandbox.geodatabase import FORMATS, Format, Table, write_file
 from agolkit.sandbox.organization import Item, Service
-from agolkit.sandbox.rows import source_of
+from agolkit.sandbox.rows import fitting
+from agolkit.sandbox.scenes import write_scene_package
+from agolkit.sandbox.sorted_rows import SortedRows
 from agolkit.sandbox.state import State, now
-from agolkit.sandbox.where import compile_where
+from agolkit.sandbox.views import administers, source_of
+
+SOURCES = ("FeatureServer", "SceneServer")
+SCENE_FORMATS = {"Scene Package": Format("", "Scene Package", ".slpk", "application/octet-stream", True)}
 
 
 @dataclass
@@ -71,19 +76,20 @@ async def export(call: Call) -> Mapping[str, Any]:
     if source is None or not can_see(call.org, call.user, source):
         raise no_item()
     service = call.org.services.get(source.service or "")
-    if service is None or service.server_type != "FeatureServer":
+    is_scene = service is not None and service.server_type == "SceneServer"
+    # No source says of which scenes a package can be made; here of those that have `Extract` among their capabilities.
+    if service is None or (is_scene and "Extract" not in service.capabilities) or service.server_type not in SOURCES:
         raise ServiceError(400, "Export is only supported for hosted feature services.", "CONT_0093")
-    caller = call.signed_in()
-    is_allowed = source.owner == caller.username or may(caller, "portal:admin:updateItems")
-    if not is_allowed and "Extract" not in service.capabilities.split(","):
+    if not administers(call.signed_in(), source) and "Extract" not in service.capabilities.split(","):
         raise no_permission()
     name = call.params.get("exportFormat", "")
-    form = FORMATS.get(name) or next((one for key, one in FORMATS.items() if key.lower() == name.lower()), None)
+    formats = SCENE_FORMATS if is_scene else FORMATS
+    form = next((one for key, one in formats.items() if key.lower() == name.lower()), None)
     if form is None:
         raise ServiceError(400, f"Export format is not supported: {name}")
     if not call.params.get("title"):
         raise ServiceError(400, "'title' must be specified.")
-    tables = _tables(call, service)
+    tables = [] if is_scene else _tables(call, service)
     title = call.params["title"]
     moment = now()
     item = Item(
@@ -128,14 +134,12 @@ def _tables(call: Call, service: Service) -> list[Table]:
         raise ServiceError(400, "'exportParameters' parameter is invalid") from None
     tables = []
     for layer in service.all():
-        if wanted and layer.id not in wanted:
+        if layer.sub_layers is not None or (wanted and layer.id not in wanted):
             continue
-        source = source_of(call.org, service, layer)
-        rows = source.rows()
-        if test := compile_where(wanted.get(layer.id, {}).get("where", ""), source.names):
-            rows = [row for row in rows if test(row["attributes"])]
+        source = source_of(call, service, layer)
+        rows = fitting(source.rows(), wanted.get(layer.id, {}).get("where", ""), source)
         fields = source.fields if parameters.get("enforceFieldVisibility") else layer.fields
-        tables.append(Table(layer, fields, list(rows), source.attachments))
+        tables.append(Table(layer, fields, rows if isinstance(rows, SortedRows) else list(rows), source.attachments))
     if not tables:
         raise ServiceError(400, "'exportParameters' parameter is invalid")
     return tables
@@ -162,7 +166,7 @@ async def _run(state: State, job: Job) -> None:
     is_failing = job.service_item_id in state.settings.failing_exports
     if not is_failing:
         try:
-            job.item.name = await asyncio.to_thread(write_file, path, _file_stem(job.item.title), job.form, job.tables)
+            job.item.name = await asyncio.to_thread(_write, state, job, path)
         except Exception as error:  # whatever breaks a job, a client has to learn that it ended
             job.status, job.message = "failed", f"Export failed. {error}"
             return
@@ -185,6 +189,15 @@ async def _run(state: State, job: Job) -> None:
     job.item.modified = now()
     state.unfinished.discard(job.item.id)
     job.status = "completed"
+
+
+def _write(state: State, job: Job, path: Path) -> str:
+    """Write the result of a job to `path`; return its name."""
+    stem = _file_stem(job.item.title)
+    if job.form is not SCENE_FORMATS["Scene Package"]:
+        return write_file(path, stem, job.form, job.tables)
+    write_scene_package(path, state.org.services[str(state.org.items[job.service_item_id].service)])
+    return f"{stem}.slpk"
 
 
 async def status(call: Call) -> Mapping[str, Any]:

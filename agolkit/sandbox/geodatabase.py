@@ -1,7 +1,8 @@
 """Files that export jobs make: real file geodatabases, and the other formats that GDAL writes.
 
 A file geodatabase holds one table a layer, with its object ids and global ids, and one table `<layer>__ATTACH` with the
-bytes of the attachments. Domains and relationship classes are missing: the writer cannot make them.
+bytes of the attachments. Domains and relationship classes are missing: the writer cannot make them. It keeps the moment
+of a timestamp with offset, but not the offset; curves are written as the vertices that approximate them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,9 @@ _ARROW: dict[str, pa.DataType] = {
     "esriFieldTypeDouble": pa.float64(),
     "esriFieldTypeSingle": pa.float32(),
     "esriFieldTypeDate": pa.timestamp("ms", "UTC"),
+    "esriFieldTypeDateOnly": pa.date32(),
+    "esriFieldTypeTimeOnly": pa.time32("ms"),
+    "esriFieldTypeTimestampOffset": pa.timestamp("ms", "UTC"),
 }
 
 
@@ -124,7 +129,7 @@ def _write_table(path: Path, driver: str, name: str, table: Table) -> None:
     columns = [
         pa.field(
             field["name"],
-            _arrow_type(field),
+            _ARROW.get(field["type"], pa.string()),
             metadata={"GDAL:OGR:alternative_name": field.get("alias") or field["name"]},
         )
         for field in fields
@@ -150,7 +155,8 @@ def _write_table(path: Path, driver: str, name: str, table: Table) -> None:
             arrays = [pa.array(map(_fitting(column.type), some), column.type) for column, some in pairs]
             yield pa.record_batch(arrays, schema=schema)
 
-    kinds: dict[str, list[str]] = {"esriFieldTypeGlobalID": [], "esriFieldTypeGUID": []}
+    # Left alone, the writer makes identifiers texts, and dates timestamps with offset.
+    kinds: dict[str, list[str]] = {"esriFieldTypeGlobalID": [], "esriFieldTypeGUID": [], "esriFieldTypeDate": []}
     for field in fields:
         kinds.get(field["type"], []).append(field["name"])
     _write_arrow(
@@ -166,17 +172,27 @@ def _write_table(path: Path, driver: str, name: str, table: Table) -> None:
     )
 
 
-def _arrow_type(field: Json) -> pa.DataType:
-    return _ARROW.get(field["type"], pa.string())
-
-
 def _fitting(kind: pa.DataType) -> Callable[[Any], Any]:
     """What makes a value fit its column: text columns take anything, whole-number columns what JSON made a float."""
+    make: Callable[[Any], Any]
     if pa.types.is_string(kind):
-        return lambda value: None if value is None else str(value)
-    if pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
-        return lambda value: None if value is None else int(value)
-    return lambda value: value
+        make = str
+    elif pa.types.is_timestamp(kind):
+        make = _moment
+    elif pa.types.is_integer(kind):
+        make = int
+    elif pa.types.is_date(kind):
+        make = date.fromisoformat
+    elif pa.types.is_time(kind):
+        make = time.fromisoformat
+    else:
+        return lambda value: value
+    return lambda value: None if value is None else make(value)
+
+
+def _moment(value: str | float) -> int:
+    """Epoch milliseconds, also of the text that a timestamp with offset is."""
+    return int(datetime.fromisoformat(value).timestamp() * 1000) if isinstance(value, str) else int(value)
 
 
 def _crs(wkid: int) -> str:

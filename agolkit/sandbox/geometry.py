@@ -1,4 +1,4 @@
-"""Esri JSON geometries as ISO well-known binary, with Z and M."""
+"""Esri JSON geometries as ISO well-known binary, with Z and M; curves become the vertices that approximate them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from agolkit.sandbox.answers import Json
+from agolkit.sandbox.curves import densified, is_empty_point
 
 Ring = Sequence[Sequence[float]]
 
@@ -49,10 +50,11 @@ def encoder(geometry_type: str, has_z: bool, has_m: bool) -> Callable[[Json | No
         if not geometry:
             return None
         if geometry_type == "esriGeometryPoint":
-            if geometry.get("x") is None:
+            if is_empty_point(geometry):
                 return None
             more = [geometry.get(name, 0.0) for name, is_kept in (("z", has_z), ("m", has_m)) if is_kept]
             return head(1) + place([geometry["x"], geometry["y"], *more])
+        geometry = densified(geometry)
         if geometry_type == "esriGeometryMultipoint":
             return collection(4, [head(1) + place(one) for one in geometry.get("points", [])])
         if geometry_type == "esriGeometryPolyline":

@@ -6,9 +6,11 @@ Times are epoch milliseconds, as the Sharing REST API has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
+
+from agolkit.sandbox.tile_cache import Tiles
 
 Access = Literal["private", "shared", "org", "public"]
 Mode = Literal["online", "enterprise"]
@@ -162,6 +164,8 @@ class Item:
     protected: bool = False
     service: str | None = None
     """Name of the hosted service that this item stands for."""
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the item's JSON that the portal answers as they are here, such as a size that is wrong."""
     expected: Expectation | None = None
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -180,6 +184,22 @@ class Attachment:
     keywords: str = ""
 
 
+@dataclass(frozen=True)
+class Join:
+    """What a joined view's layer has from a second layer: of each row the first one there whose key is the same."""
+
+    service: str
+    layer: int
+    parent_key: str
+    """Field of the layer's own source."""
+    key: str
+    """Field of the second layer."""
+    fields: Mapping[str, str]
+    """Name in the view to name in the second layer."""
+    type: Literal["INNER", "LEFT"] = "LEFT"
+    """Whether rows without a partner are left out, or have nulls."""
+
+
 @dataclass
 class Layer:
     """One layer or table of a hosted service. A feature is Esri JSON: `{"attributes": {...}, "geometry": {...}}`."""
@@ -187,7 +207,7 @@ class Layer:
     id: int
     name: str
     fields: list[dict[str, Any]]
-    features: list[dict[str, Any]]
+    features: Sequence[dict[str, Any]]
     geometry_type: str | None = None
     """`esriGeometryPoint`, …; `None` makes it a table."""
     object_id_field: str = "OBJECTID"
@@ -199,18 +219,49 @@ class Layer:
     attachments: dict[int, list[Attachment]] | None = None
     """Object id to its attachments; `None`: the layer has no attachments at all."""
     relationships: list[dict[str, Any]] = field(default_factory=list)
+    field_groups: list[dict[str, Any]] = field(default_factory=list)
+    """The contingent values: which values of some fields go together."""
     definition: dict[str, Any] = field(default_factory=dict)
     """Further keys of the layer's JSON (drawingInfo, templates, types, editFieldsInfo …)."""
     last_edit: int = 0
     schema_last_edit: int = 0
+    extent: dict[str, Any] | None = None
+    """`None`: it is worked out from the rows."""
+    sub_layers: tuple[int, ...] | None = None
+    """Of a group layer: the ids of its layers. It has no rows."""
+    source: tuple[str, int] | None = None
+    """Of a view's layer: name of the source service and id of the layer there; `None`: the layer with the same id in
+    the service that the view is of."""
+    join: Join | None = None
+    """Of a joined view's layer."""
     view_where: str | None = None
     """Of a view's layer: its definition query."""
     hidden_fields: tuple[str, ...] = ()
 
+    @property
+    def type(self) -> str:
+        """What the service calls it."""
+        if self.sub_layers is not None:
+            return "Group Layer"
+        return "Feature Layer" if self.geometry_type else "Table"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One edit of a row or an attachment, as change tracking knows it."""
+
+    layer: int
+    what: Literal["features", "attachments"]
+    how: Literal["add", "update", "delete"]
+    object_id: int
+    """Of the row; of an attachment, the one that it hangs on."""
+    global_id: str
+    attachment: int = 0
+
 
 @dataclass
 class Service:
-    """A hosted feature service (or a view of one, which shares its source's features)."""
+    """A hosted feature service (or a view of others, which shares the features of its sources)."""
 
     name: str
     item_id: str
@@ -219,8 +270,18 @@ class Service:
     capabilities: str = "Create,Delete,Query,Update,Editing,Extract"
     server_type: str = "FeatureServer"
     view_of: str | None = None
-    """Name of the source service."""
+    """Name of the source service; the first, where there are several."""
     description: str = ""
+    tiles: Tiles | None = None
+    """Of a hosted tile, vector tile or image service; `None`: it has none."""
+    changes: list[Change] = field(default_factory=list)
+    """What was edited, the oldest first; each edit is a generation of its own."""
+    oldest_generation: int = 594_109
+    """The generation before the first of `changes`: what is older is forgotten."""
+
+    @property
+    def generation(self) -> int:
+        return self.oldest_generation + len(self.changes)
 
     def all(self) -> list[Layer]:
         return [*self.layers, *self.tables]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import tempfile
@@ -9,7 +10,8 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+from weakref import WeakSet
 
 import trustme
 import uvicorn
@@ -18,7 +20,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agolkit.sandbox import community, content, export, features, portals, removal, search, signin, transfer
+from agolkit.sandbox import (
+    attaching,
+    attachments,
+    changes,
+    community,
+    content,
+    edits,
+    export,
+    features,
+    portals,
+    removal,
+    search,
+    signin,
+    tiles,
+    transfer,
+)
 from agolkit.sandbox.answers import ServiceError, render
 from agolkit.sandbox.faults import Faults
 from agolkit.sandbox.front import Front
@@ -26,6 +43,9 @@ from agolkit.sandbox.log import RequestLog
 from agolkit.sandbox.organization import Organization
 from agolkit.sandbox.settings import Settings
 from agolkit.sandbox.state import State
+
+HANDSHAKE_SECONDS = 5
+"""How long the end of the portal waits for connections that are being made."""
 
 
 class Sandbox:
@@ -165,9 +185,30 @@ class Sandbox:
 
 
 class _Server(uvicorn.Server):
-    """Hangs up at the end, rather than wait until clients close the connections that they keep open."""
+    """Hangs up at the end, rather than wait until clients close the connections that they keep open.
+
+    A connection that is still being encrypted can be neither counted nor hung up, and would keep the loop from ending:
+    such ones are waited for.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._accepted: WeakSet[Any] = WeakSet()
+        make = config.http_protocol_class
+
+        def accept(*args: Any, **kwargs: Any) -> Any:
+            protocol = make(*args, **kwargs)
+            self._accepted.add(protocol)
+            return protocol
+
+        config.http_protocol_class = accept  # type: ignore[assignment]  # nothing but a call of it is asked for
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        end = time.monotonic() + HANDSHAKE_SECONDS
+        while time.monotonic() < end and any(protocol.transport is None for protocol in self._accepted):
+            await asyncio.sleep(0.01)
         for connection in list(self.server_state.connections):
             if connection.transport:
                 connection.transport.abort()
@@ -175,7 +216,9 @@ class _Server(uvicorn.Server):
 
 
 def _application(state: State) -> Starlette:
-    rooms = (transfer, export, removal, content, search, portals, community, features, signin)
+    items = (transfer, export, removal, content, search, portals, community)
+    services = (tiles, features, attachments, edits, attaching, changes)
+    rooms = (*items, *services, signin)
     routes = [one for room in rooms for one in room.routes(state)]
     return Starlette(routes=[*routes, Route("/{path:path}", _nothing_here, methods=["GET", "POST", "HEAD"])])
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agolkit.sandbox.answers import Json
 from agolkit.sandbox.faults import Faults
 from agolkit.sandbox.log import RequestLog
 from agolkit.sandbox.organization import Item, Organization, Service, User
@@ -19,6 +20,7 @@ from agolkit.sandbox.settings import Settings
 if TYPE_CHECKING:
     from agolkit.sandbox.export import Job
     from agolkit.sandbox.signin import Authorization
+    from agolkit.sandbox.tiles import TileJob
 
 
 def now() -> int:
@@ -61,6 +63,9 @@ class State:
     running_jobs: set[asyncio.Task[None]] = field(default_factory=set)
     unfinished: set[str] = field(default_factory=set)
     """Ids of export items whose job has not (or not well) ended."""
+    change_files: dict[str, Json] = field(default_factory=dict)
+    """What jobs of change tracking have found, by job id."""
+    tile_jobs: dict[str, TileJob] = field(default_factory=dict)
     searches: dict[tuple[str, ...], list[list[str]]] = field(default_factory=dict)
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     client_id: str = field(default_factory=lambda: secrets.token_hex(8))

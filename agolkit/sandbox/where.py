@@ -1,11 +1,12 @@
 """The `where` clause of a layer's query: the part of SQL-92 that clients send, worked out for one row.
 
-Comparisons, `LIKE`, `IN`, `BETWEEN`, `IS NULL`, `AND`, `OR`, `NOT`, parentheses, numbers, text, `DATE` and
+Comparisons, `LIKE`, `IN`, `BETWEEN`, `IS NULL`, `AND`, `OR`, `NOT`, parentheses, numbers, text, `DATE`, `TIME` and
 `TIMESTAMP`, `UPPER` and `LOWER`. A comparison with a null is unknown (`None`), and an unknown row is not found.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -27,6 +28,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_ID_TERM = re.compile(r'(?P<name>"?\w+"?)\s*(?P<sign>>=|<=|=|<|>)\s*(?P<number>\d+)')
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "<>": operator.ne,
@@ -36,6 +38,12 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+class _Moment(int):
+    """Epoch milliseconds of a date in a clause, with its text: some fields hold texts instead of milliseconds."""
+
+    text: str
 
 
 def invalid(detail: str) -> ServiceError:
@@ -52,6 +60,21 @@ def compile_where(where: str, fields: Collection[str]) -> Test | None:
     if parser.at < len(parser.tokens):
         raise invalid("'where' clause is invalid")
     return test
+
+
+def id_range(where: str, object_id_field: str) -> tuple[float, float] | None:
+    """Return the first and the last object id that a clause allows, or `None` where it is not just about that."""
+    first, last = -math.inf, math.inf
+    for term in re.split(r"\s+AND\s+", where.strip(), flags=re.IGNORECASE):
+        match = _ID_TERM.fullmatch(term.strip())
+        if match is None or match["name"].strip('"').lower() != object_id_field.lower():
+            return None
+        sign, number = match["sign"], int(match["number"])
+        if sign in (">", ">=", "="):
+            first = max(first, number + (sign == ">"))
+        if sign in ("<", "<=", "="):
+            last = min(last, number - (sign == "<"))
+    return first, last
 
 
 class _Parser:
@@ -155,9 +178,10 @@ class _Parser:
     def named(self, name: str) -> Value:
         """A field, or a function or literal that starts with a word."""
         upper = name.upper()
-        if upper in ("DATE", "TIMESTAMP") and self.at < len(self.tokens) and self.tokens[self.at][0] == "text":
+        if upper in ("DATE", "TIMESTAMP", "TIME") and self.at < len(self.tokens) and self.tokens[self.at][0] == "text":
             self.at += 1
-            moment = _milliseconds(self.tokens[self.at - 1][1])
+            text = self.tokens[self.at - 1][1].strip()
+            moment = text if upper == "TIME" else _moment(text)
             return lambda _row: moment
         if upper == "NULL":
             return lambda _row: None
@@ -177,6 +201,8 @@ def _compare(compare: Callable[[Any, Any], bool], left: Value, right: Value) -> 
         one, other = left(row), right(row)
         if one is None or other is None:
             return None
+        if isinstance(one, str) and isinstance(other, _Moment):
+            one, other = (_moment(one), other) if "T" in one else (one, other.text[: len(one)])
         try:
             return compare(one, other)
         except TypeError:
@@ -218,9 +244,11 @@ def _like(value: Any, pattern: Any) -> bool | None:
     return re.fullmatch(shape, str(value), re.DOTALL) is not None
 
 
-def _milliseconds(text: str) -> int:
+def _moment(text: str) -> _Moment:
     try:
-        moment = datetime.fromisoformat(text.strip())
+        read = datetime.fromisoformat(re.sub(r"\s+(?=[+-])", "", text))
     except ValueError:
         raise invalid(f"'{text}' is not a date") from None
-    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+    moment = _Moment(read.replace(tzinfo=read.tzinfo or UTC).timestamp() * 1000)
+    moment.text = text
+    return moment

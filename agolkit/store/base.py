@@ -271,11 +271,11 @@ class Store(ABC):
             facts = (
                 json.loads(content) if content else {"state": "unfinished", **json.loads(begun or b"{}").get("run", {})}
             )
-        except ValueError as error:
+            return {"name": backup, "state": facts["state"], **facts}
+        except (ValueError, KeyError, TypeError) as error:
             raise StoreDamaged(
                 f"The backup {backup} in {self.location} has a backup.json that cannot be read."
             ) from error
-        return {"name": backup, **facts}
 
     def backups(self) -> pandas.DataFrame:
         """One row per backup, oldest first.

@@ -55,6 +55,17 @@ class Spool:
         self.size = 0
         """Bytes written so far."""
 
+    @classmethod
+    def over(cls, path: Path) -> Spool:
+        """A spool whose content is a file that is there already; the file is the spool's from now on."""
+        spool = cls(path.parent)
+        with spool._scratch_trouble(), path.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                spool._hash.update(chunk)
+                spool.size += len(chunk)
+        spool._path, spool._is_ours = path, True
+        return spool
+
     @property
     def sha256(self) -> str:
         """SHA-256 of what was written so far, in hexadecimal."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -23,6 +23,13 @@ class Served:
     ca_bundle: str
     username: str
     password: str
+    pipe: Connection | None = None
+
+    def sent(self) -> int:
+        """Bytes that the portal has sent since it was last asked."""
+        assert self.pipe
+        self.pipe.send("sent")
+        return int(self.pipe.recv())
 
 
 def _serve(
@@ -30,7 +37,9 @@ def _serve(
 ) -> None:
     with Sandbox(make(**sizes), Settings(**settings)) as sandbox:
         pipe.send(Served(sandbox.url, str(sandbox.ca_bundle), sandbox.username, sandbox.password))
-        pipe.recv()
+        while pipe.recv() == "sent":
+            pipe.send(sum(entry.bytes_out for entry in sandbox.log.entries))
+            sandbox.log.clear()
 
 
 @contextmanager
@@ -40,7 +49,7 @@ def _served(make: Callable[..., Organization], sizes: dict[str, Any], settings: 
     process = context.Process(target=_serve, args=(make, sizes, settings, theirs))
     process.start()
     try:
-        yield ours.recv()
+        yield replace(ours.recv(), pipe=ours)
         ours.send("stop")
     finally:
         process.join(20)

@@ -330,7 +330,7 @@ def test_an_export_is_never_asked_for_twice(sandbox: Sandbox, portal: Portal) ->
     """A request that makes something is sent once, whatever the answer."""
     fault = sandbox.faults.add(Fault("/export", status=503))
     with pytest.raises(ServerTrouble):
-        portal.start_export("boss", FILE_ID, title="t", tags=["agolkit-export"])
+        portal.start_export("boss", FILE_ID, title="t", tags=["agolkit-export"], export_format="File Geodatabase")
     assert fault.struck == 1
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import threading
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hand_built import Meanwhile
 from portals import connect
 
 import agolkit as ak
 from agolkit.kinds.exports import ExportLedger
-from agolkit.manifest import Journal
-from agolkit.model import Result
+from agolkit.manifest import Journal, read_outcomes
+from agolkit.model import Outcome, Result
 from agolkit.progress import Event
 from agolkit.sandbox import Fault, Sandbox, Settings, city
 from agolkit.sandbox import export as sandbox_export
@@ -171,3 +175,117 @@ def test_a_geodatabase_with_rows_twice_is_not_accepted(
     assert summary.counts[Result.VERIFIED] == 2
     assert frame["checked"].str.startswith("rows content").all()
     assert frame["message"].str.contains("rows are in the geodatabase's layer").all()
+
+
+@pytest.mark.parametrize(("times", "saved_as"), [(1, "geodatabase"), (None, "rows")])
+def test_a_layer_that_is_edited_while_it_is_exported_is_exported_again(
+    org: Organization, tmp_path: Path, times: int | None, saved_as: str
+) -> None:
+    """An edit that changes neither ids nor counts is noticed by its stamp; edits without end lead to rows."""
+    service = next(iter(org.services.values()))
+    layer = service.layers[0]
+
+    def edit() -> None:
+        layer.features[0]["attributes"]["Name"] = "edited"
+        layer.last_edit += 1000
+
+    with Sandbox(org) as sandbox:
+        sandbox.faults.add(Meanwhile(path=f"/items/{service.item_id}/status$|/export$", times=times, action=edit))
+        ak.backup(connect(sandbox), ak.open_store(tmp_path / "store"), FGDB)
+        held = exports_in(sandbox.org)
+        outcome = outcome_of(tmp_path / "store", service.item_id)
+    assert not held
+    assert outcome.result is Result.VERIFIED, outcome.message
+    assert {part.name for part in outcome.parts} & {"rows", "geodatabase"} == {saved_as}
+    assert ("was edited at 20" in outcome.message) == (saved_as == "rows")
+
+
+def test_a_geodatabase_that_lacks_a_field_is_not_accepted(
+    org: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without GlobalIDs the fields are compared beside the count; a geodatabase with other ones is refused."""
+    for service in org.services.values():
+        for layer in service.all():
+            layer.global_id_field, layer.attachments = None, None
+            layer.fields = [field for field in layer.fields if field["type"] != "esriFieldTypeGlobalID"]
+            for row in layer.features:
+                row["attributes"].pop("GlobalID")
+
+    def write(target: Path, name: str, form: object, tables: list[Any]) -> str:
+        return saved(target, name, form, [replace(table, fields=table.fields[:-1]) for table in tables])
+
+    saved = sandbox_export.write_file
+    with Sandbox(org) as sandbox:
+        ak.backup(connect(sandbox), ak.open_store(tmp_path / "whole"), FGDB)
+        monkeypatch.setattr(sandbox_export, "write_file", write)
+        ak.backup(connect(sandbox), ak.open_store(tmp_path / "short"), FGDB)
+    for service in org.services.values():
+        whole, short = (outcome_of(tmp_path / name, service.item_id) for name in ("whole", "short"))
+        assert whole.checked.startswith("geodatabase parsed"), whole.message
+        assert short.checked.startswith("rows content")
+        assert "rows are in the geodatabase's layer" in short.message
+
+
+def test_a_geodatabase_of_another_service_is_not_accepted(
+    org: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The layers, names and counts of another service do not hide that its rows are others."""
+
+    def write(target: Path, name: str, form: object, tables: list[Any]) -> str:
+        others = []
+        for table in tables:
+            rows = [
+                {**row, "attributes": {**row["attributes"], "GlobalID": f"{{{uuid.uuid4()}}}"}} for row in table.rows
+            ]
+            others.append(replace(table, rows=rows))
+        return saved(target, name, form, others)
+
+    saved = sandbox_export.write_file
+    monkeypatch.setattr(sandbox_export, "write_file", write)
+    with Sandbox(org) as sandbox:
+        ak.backup(connect(sandbox), ak.open_store(tmp_path / "store"), FGDB)
+    for service in org.services.values():
+        outcome = outcome_of(tmp_path / "store", service.item_id)
+        assert outcome.checked.startswith("rows content")
+        assert "no geodatabase: layer" in outcome.message
+
+
+def test_a_zip_that_is_cut_short_is_not_accepted(
+    org: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a zip, whose length is the one that the portal states, is no geodatabase; the rows are saved."""
+
+    def write(target: Path, name: str, form: object, tables: list[Any]) -> str:
+        file_name = saved(target, name, form, tables)
+        os.truncate(target, target.stat().st_size // 2)
+        return file_name
+
+    saved = sandbox_export.write_file
+    monkeypatch.setattr(sandbox_export, "write_file", write)
+    with Sandbox(org) as sandbox:
+        ak.backup(connect(sandbox), ak.open_store(tmp_path / "store"), FGDB)
+    for service in org.services.values():
+        outcome = outcome_of(tmp_path / "store", service.item_id)
+        assert outcome.result is Result.VERIFIED
+        assert outcome.checked.startswith("rows content")
+        assert "the zip is damaged" in outcome.message
+
+
+def test_a_service_with_group_layers_is_exported(org: Organization, tmp_path: Path) -> None:
+    """A group layer has no rows; the layers in it are proven one by one."""
+    service = next(iter(org.services.values()))
+    group = copy.copy(service.layers[0])
+    group.id, group.name, group.features, group.attachments = 90, "Group", [], None
+    group.sub_layers = tuple(layer.id for layer in service.layers)
+    service.layers.append(group)
+    with Sandbox(org) as sandbox:
+        store = ak.open_store(tmp_path / "store")
+        ak.backup(connect(sandbox), store, FGDB)
+    outcome = outcome_of(tmp_path / "store", service.item_id)
+    assert outcome.result is Result.VERIFIED, outcome.message
+    assert outcome.checked.startswith(f"geodatabase content: {len(service.all()) - 1} layers")
+
+
+def outcome_of(place: Path, item_id: str) -> Outcome:
+    """What the latest backup in a store says of an item."""
+    return next(outcome for outcome in read_outcomes(ak.open_store(place), "latest") if outcome.item.id == item_id)

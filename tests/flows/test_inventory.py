@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from hand_built import BIG_ID, EMPTY_ID, FILE_ID, MAP_ID, ODD_ID, PASSWORD, Meanwhile, small_organization
 
-from agolkit.errors import CheckFailed, NotFound, Stopped, UsageError
+from agolkit.errors import CheckFailed, NotAnAnswer, NotFound, Stopped, UsageError
 from agolkit.inventory import list_items, take_inventory
 from agolkit.model import Inventory, from_epoch_ms
 from agolkit.options import BackupOptions
@@ -150,6 +151,15 @@ def crowded(sandbox: Sandbox) -> None:
     """Give the administrator 250 more items."""
     for number in range(1000, 1250):
         sandbox.org.add(Item(f"{number:032x}", "boss", "Web Map", f"Map {number}", created=number, modified=number))
+
+
+def test_a_row_without_an_id_is_an_answer_that_cannot_be_used(sandbox: Sandbox) -> None:
+    """An item that the portal lists without an id ends the inventory in plain words instead of being passed over."""
+    row = {"title": "Ghost", "type": "Web Map", "owner": sandbox.username}
+    body = {"total": 1, "start": 1, "num": 1, "nextStart": -1, "items": [row], "folders": []}
+    sandbox.faults.add(Fault(r"/content/users/[^/]+$", body=json.dumps(body)))
+    with pytest.raises(NotAnAnswer, match="lists something without 'id'"):
+        inventory(sandbox)
 
 
 def test_a_deletion_between_two_pages_loses_no_other_item(sandbox: Sandbox) -> None:
@@ -349,6 +359,15 @@ def test_exclusions(sandbox: Sandbox, options: dict[str, Any], expected: dict[st
     found = inventory(sandbox, **options)
     assert {item.id: reason for item, reason in found.excluded} == expected
     assert ids(found).isdisjoint(expected)
+
+
+def test_a_type_that_is_left_out_by_default_can_be_kept(sandbox: Sandbox) -> None:
+    """The reason names the option and what to do; with a list without the type, nothing is left out."""
+    sandbox.org.items[FILE_ID].type = "Service Definition"
+    assert {item.id: reason for item, reason in inventory(sandbox).excluded} == {
+        FILE_ID: "type 'Service Definition' is in exclude_types by default; give a list without it to save such items"
+    }
+    assert FILE_ID in ids(inventory(sandbox, exclude_types=[]))
 
 
 def test_export_items_are_never_backed_up(sandbox: Sandbox) -> None:

@@ -15,7 +15,8 @@ import pytest
 import agolkit as ak
 from agolkit.errors import Stopped
 from agolkit.inventory import take_inventory
-from agolkit.kinds.organization import save_organization, without_secrets
+from agolkit.kinds.organization import save_organization
+from agolkit.kinds.secrets import without_secrets
 from agolkit.sandbox import Fault, Sandbox, city
 from agolkit.sandbox.city.people import PASSWORD
 from agolkit.sandbox.organization import Group, User

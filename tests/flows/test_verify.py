@@ -116,6 +116,8 @@ def test_a_flipped_bit_is_found_by_reading(store: LocalStore, tree: str) -> None
         (lambda backup: _turn(backup / "SHA256SUMS"), "SHA256SUMS", False),
         (lambda backup: _turn(backup / "manifest.jsonl.gz"), "manifest.jsonl.gz", False),
         (lambda backup: (backup / "backup.json").write_bytes(b"{"), "backup.json", False),
+        (lambda backup: (backup / "backup.json").write_bytes(b"{}"), "backup.json", False),
+        (lambda backup: (backup / "backup.json").write_bytes(b"[1]"), "backup.json", False),
     ],
 )
 def test_a_changed_file_of_the_backup_itself_is_found(

@@ -33,9 +33,9 @@ def data_of(item: Item) -> bytes:
 
 
 def test_springfield_has_the_promised_size(org: Organization) -> None:
-    """About 150 items of more than 30 types, 12 owners of whom one has nothing, folders and 8 groups."""
-    assert 140 <= len(org.items) <= 170
-    assert len({item.type for item in org.items.values()}) > 30
+    """At least 200 items of more than 100 types, 12 owners of whom one has nothing, folders and 8 groups."""
+    assert 200 <= len(org.items) <= 320
+    assert len({item.type for item in org.items.values()}) > 100
     assert len(org.users) == 12
     assert set(org.users) - {item.owner for item in org.items.values()} == {"viewer.one"}
     assert len(org.groups) == 8
@@ -100,7 +100,9 @@ def test_expectations_fit_the_payloads(org: Organization) -> None:
     for item in org.items.values():
         expected = item.expected
         assert expected is not None
-        if expected.check == "parsed":
+        if expected.check == "parsed" and item.service:
+            assert item.service in org.services
+        elif expected.check == "parsed":
             json.loads(data_of(item))
         elif expected.check == "content" and item.data_type == "application/json":
             assert item.service in org.services
@@ -126,6 +128,10 @@ def test_layers_are_consistent(org: Organization) -> None:
         layers = {layer.id: layer for layer in service.all()}
         assert len(layers) == len(service.all())
         for layer in layers.values():
+            if layer.sub_layers is not None:
+                assert set(layer.sub_layers) <= set(layers)
+                assert not layer.features
+                continue
             names = [field["name"] for field in layer.fields]
             assert names[:2] == ["OBJECTID", "GlobalID"]
             assert all(list(row["attributes"]) == names for row in layer.features)
@@ -139,7 +145,7 @@ def test_layers_are_consistent(org: Organization) -> None:
 
 
 def test_springfield_has_the_layers_that_break_careless_programs(org: Organization) -> None:
-    """More than two pages of rows, views, tables only, Z, M, an empty layer, ids that start at 3, no Extract."""
+    """More than two pages of rows, views, tables only, Z, M, curves, no geometry, empty layers, gaps in the ids."""
     services = org.services
     layers = [layer for service in services.values() for layer in service.all()]
     assert max(len(layer.features) for layer in layers) == 4500
@@ -149,6 +155,21 @@ def test_springfield_has_the_layers_that_break_careless_programs(org: Organizati
     assert not services["Business_Licenses"].layers
     assert any(layer.has_z for layer in layers)
     assert any(layer.has_m for layer in layers)
+    assert [(layer.id, len(layer.features)) for layer in services["Work_Orders"].all()] == [
+        (2, 90),
+        (5, 0),
+        (9, 120),
+        (12, 0),
+    ]
+    types = {field["type"].removeprefix("esriFieldType") for layer in layers for field in layer.fields}
+    assert {"DateOnly", "TimeOnly", "TimestampOffset", "BigInteger"} <= types
+    shapes = [row["geometry"] for layer in services["Railway"].layers for row in layer.features]
+    assert None in shapes
+    assert {"curvePaths", "curveRings", "paths", "rings", "points"} <= {
+        name for shape in shapes if shape for name in shape
+    }
+    assert len({layer.source for layer in services["City_Overview"].all()}) == 4
+    assert services["Hydrants_inspected"].layers[0].join
     assert "Extract" not in services["Traffic_Counts"].capabilities
     names = [one.name for layer in layers for each in (layer.attachments or {}).values() for one in each]
     assert {"photo1.jpg", "../../evil.pdf", "CON.jpg"} <= set(names)

@@ -194,6 +194,11 @@ def test_a_backup_can_be_listed_shown_verified_and_fetched(
     fetched = json.loads(agolkit("fetch", store, "latest", tmp_path / "out", "--item", chosen, "--json")[1])
     assert fetched["items"] == 1
     assert list((tmp_path / "out").rglob("*.pdf"))
+    converted = json.loads(agolkit("fetch", store, "latest", tmp_path / "out.zip", "--as", "gpkg", "--json")[1])
+    assert (converted["format"], converted["layers"]) == ("gpkg", 0)
+    code, _, err = agolkit("fetch", store, "latest", tmp_path / "no", "--as", "shp")
+    assert code == 2
+    assert all(format in err for format in ("gdb", "gpkg", "parquet"))
 
     blob = next(path for path in (store / "blobs").rglob("*") if path.is_file())
     blob.chmod(0o600)

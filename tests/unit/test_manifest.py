@@ -38,6 +38,7 @@ from agolkit.manifest import (
 )
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result
 from agolkit.store import LocalStore
+from agolkit.store.seal import is_sealed
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -129,6 +130,18 @@ def test_a_finished_backup_is_read_from_its_manifest(store: LocalStore) -> None:
     assert set(facts["files"]) == {"AllItems.csv", "SHA256SUMS", "manifest.jsonl.gz", "organization.json"}
 
 
+def test_backup_json_holds_its_own_hash(store: LocalStore) -> None:
+    """`own_sha256` is the hash of the file while that value is empty, so that anybody can check it with `sed`."""
+    name, _ = save_sample(store)
+    content = store.read(name, "backup.json")
+    stated = json.loads(content)["own_sha256"]
+    unsealed = content.replace(f'"own_sha256": "{stated}"'.encode(), b'"own_sha256": ""')
+    assert hashlib.sha256(unsealed).hexdigest() == stated
+    assert is_sealed(content)
+    assert not is_sealed(content.replace(b"nightly", b"weekly."))
+    assert not is_sealed(unsealed)
+
+
 def test_the_same_outcomes_make_the_same_bytes(store: LocalStore) -> None:
     """Neither the order in which items were finished nor the time of writing shows."""
     first, saved = begin_sample(store)
@@ -188,6 +201,25 @@ def test_a_journal_is_written_every_100_items_or_10_seconds(store: LocalStore) -
     journal.close()
     assert list(segments(store, draft.name)) == [100, 100, 50, 1]
     assert len(read_outcomes(store, draft.name)) == 251
+
+
+def test_a_long_segment_is_compressed(store: LocalStore) -> None:
+    """An item of many files takes little room in the journal, and is read from it as it was noted."""
+    store.bind("0123456789abcdef", "Smallville")
+    draft = store.begin(NOON, "default")
+    blob = Blob("3f" * 32, 5)
+    parts = [Part("attachment", f"attachments/0/{number}-1.jpg", blob, Reach.LENGTH) for number in range(10_000)]
+    outcome = Outcome(SERVICE, Result.VERIFIED, NOON, parts=tuple(parts))
+    journal = Journal(draft)
+    journal.add(outcome)
+    journal.close()
+    segment = store.root / "backups" / draft.name / "journal" / "000001.jsonl.gz"
+    assert segment.stat().st_size < 100_000
+    assert read_outcomes(store, draft.name) == [outcome]
+    segment.chmod(0o600)
+    segment.write_bytes(segment.read_bytes()[:1000])
+    with pytest.raises(StoreDamaged, match=r"000001\.jsonl\.gz"):
+        read_outcomes(store, draft.name)
 
 
 def test_an_announcement_is_on_the_disk_before_anything_is_made(store: LocalStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agolkit.errors import NotAnAnswer
-from agolkit.kinds.feature_service.rows import parse_page
+from agolkit.kinds.feature_service.pages import parse_page
 from agolkit.portal import ServiceLayer
 
 LAYER = ServiceLayer.from_json({"id": 0, "name": "Trees", "objectIdField": "FID", "maxRecordCount": 1000})
@@ -27,8 +28,8 @@ def test_every_feature_keeps_its_text(rows: list[dict[str, object]], indent: int
     features = [{"attributes": {**row, "FID": number}} for number, row in enumerate(rows)]
     answer = {"fields": [{"alias": '"features": ['}], "features": features, "more": after}
     page, is_cut = parse_page(json.dumps(answer, indent=indent).encode(), LAYER)
-    assert [json.loads(line) for line in page.lines.decode().split("\n")[:-1]] == features
-    assert page.object_ids == tuple(range(len(rows)))
+    assert [json.loads(line) for line in gzip.decompress(page.lines).decode().split("\n")[:-1]] == features
+    assert list(page.object_ids) == list(range(len(rows)))
     assert not is_cut
 
 
@@ -36,7 +37,9 @@ def test_numbers_are_not_rewritten() -> None:
     """A coordinate with more digits than a float holds is saved digit by digit."""
     text = b'{"features":[{"attributes":{"FID":7},"geometry":{"x":1.000000000000000000012,"y":-1E2}}]}'
     page, _ = parse_page(text, LAYER)
-    assert page.lines == b'{"attributes":{"FID":7},"geometry":{"x":1.000000000000000000012,"y":-1E2}}\n'
+    assert (
+        gzip.decompress(page.lines) == b'{"attributes":{"FID":7},"geometry":{"x":1.000000000000000000012,"y":-1E2}}\n'
+    )
 
 
 @pytest.mark.parametrize("order", [0, 1])
@@ -45,7 +48,7 @@ def test_a_page_that_was_cut_is_noticed(order: int) -> None:
     members = ['"exceededTransferLimit": true', '"features": []']
     page, is_cut = parse_page(("{" + ",".join(members[:: 1 if order else -1]) + "}").encode(), LAYER)
     assert is_cut
-    assert page.lines == b""
+    assert gzip.decompress(page.lines) == b""
 
 
 @pytest.mark.parametrize(

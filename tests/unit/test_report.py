@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from saved import begin_sample, save_sample
+from saved import MAP, begin_sample, sample_outcomes, save_sample
 
 import agolkit as ak
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result
-from agolkit.report import report_page
+from agolkit.report import make_report
+from agolkit.report.beside import LOOK_BACK, Beside, look_beside
 from agolkit.report.figures import duration, in_bytes, percent
+from agolkit.report.page import report_page
 from agolkit.store import LocalStore
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -46,8 +48,8 @@ def outcome(number: int, result: Result = Result.VERIFIED, message: str = "", **
     return Outcome(item, result, NOON, message=message, **facts)
 
 
-def page(outcomes: Sequence[Outcome], **facts: Any) -> str:
-    return report_page(outcomes, FACTS | facts, location="/srv/backups")
+def page(outcomes: Sequence[Outcome], beside: Beside = Beside(), **facts: Any) -> str:  # noqa: B008
+    return report_page(outcomes, FACTS | facts, beside=beside, location="/srv/backups")
 
 
 def section(html: str, heading: str) -> str:
@@ -110,6 +112,34 @@ def test_what_is_accepted_is_marked_with_the_reason() -> None:
     assert "tiles are not saved Accepted: no licence for <tiles> 1 item" in said
     assert said.count("Accepted") == 1
     assert said.index("rows:") < said.index("tiles are not saved") < said.index("Stopped")
+
+
+def test_an_item_says_when_it_was_last_verified() -> None:
+    """What an earlier backup holds is named with the item; the others were never verified, where any backup tells."""
+    beside = Beside({MIXED[2].item.id: ("2026-11-20T020000Z", NOON - timedelta(days=3))}, looked_at=7)
+    html = section(page(MIXED, beside), "What is not protected")
+    said = words(html)
+    assert said.count("last verified 2026-11-20, in backup 2026-11-20T020000Z") == 1
+    assert said.count("never verified") == 5
+    assert "Never verified, neither now nor in the 7 backups before: 5 items." in said
+    described = words(html.split("Described: 1")[1])
+    assert "never verified" not in described
+    first = words(section(page(MIXED), "What is not protected"))
+    assert first.startswith("No backup before this one tells whether these items were ever verified. Failed")
+    assert "never verified" not in first
+
+
+def test_what_is_not_an_item_is_listed_too() -> None:
+    """What was left behind in the portal, and what of the organization could not be read, stand below the items."""
+    beside = Beside(unread=("users: shown only to <administrators>", "settings: the portal says: no"))
+    said = words(
+        section(page([outcome(1)], beside, left_behind=["item x: delete it by hand"]), "What is not protected")
+    )
+    assert said.startswith("Every item is verified")
+    assert "Left behind in the portal: 1 item x: delete it by hand" in said
+    assert "Of the organization itself, not read: 2 users: shown only to <administrators> settings: the portal" in said
+    assert "Left behind" not in page([outcome(1)])
+    assert "not read" not in page([outcome(1)])
 
 
 def test_the_numbers_agree() -> None:
@@ -255,6 +285,55 @@ def test_a_notebook_shows_the_page_in_a_frame(tmp_path: Any) -> None:
     shown = ak.show_report(store, name).data
     assert "sandbox" in shown
     html = unescape(shown.split('srcdoc="')[1].split('"></iframe>')[0])
-    assert html == report_page(outcomes, store.summary(name), location=store.location)
+    assert html == make_report(store, outcomes, store.summary(name))
     draft, _ = begin_sample(store)
     assert "did not end properly" in ak.show_report(store, draft.name).data
+
+
+def earlier(hour: int, store: LocalStore, **facts: Any) -> str:
+    """A backup of the sample that began at this hour."""
+    return save_sample(store, started=NOON.replace(hour=hour), **facts)[0]
+
+
+def test_the_newest_earlier_backup_with_an_item_is_found(tmp_path: Any) -> None:
+    """Of several backups that hold an item verified the newest counts, also a killed one, but none from later."""
+    store = LocalStore(tmp_path / "store")
+    earlier(1, store)
+    begin_sample(store, started=NOON.replace(hour=2))
+    this = earlier(3, store)
+    earlier(4, store)
+    lost = [replace(each, result=Result.FAILED) for each in sample_outcomes(store)]
+    beside = look_beside(store, this, lost)
+    assert dict(beside.verified) == {MAP.id: ("2026-11-23T020000Z", lost[0].observed)}
+    assert (beside.looked_at, beside.unread) == (2, ("organization.json is missing or cannot be read",))
+
+
+def test_damaged_backups_and_old_ones_do_not_hold_up_a_report(tmp_path: Any) -> None:
+    """A backup that cannot be read is passed over, whatever is wrong with it; of many, only the newest are read."""
+    store = LocalStore(tmp_path / "store")
+    names = [earlier(hour, store) for hour in range(4)]
+    folder = tmp_path / "store" / "backups"
+    (folder / names[1] / "manifest.jsonl.gz").write_bytes(b"no gzip")
+    (folder / names[2] / "backup.json").write_bytes(b"[]")
+    lost = [replace(each, result=Result.PARTIAL) for each in sample_outcomes(store)]
+    beside = look_beside(store, names[3], lost)
+    assert [backup for backup, _ in beside.verified.values()] == [names[0]]
+    assert beside.looked_at == 1
+    for minute in range(1, LOOK_BACK + 1):
+        save_sample(store, started=NOON.replace(hour=5, minute=minute), state="stopped")
+    never = [replace(outcome(1), result=Result.FAILED)]
+    assert look_beside(store, "2026-11-24T000000Z", never).looked_at == LOOK_BACK
+
+
+def test_the_organizations_own_gaps_are_read(tmp_path: Any) -> None:
+    """What organization.json names as missing is passed on; one that is no such file is itself a gap."""
+    store = LocalStore(tmp_path / "store")
+    name = earlier(1, store)
+    file = tmp_path / "store" / "backups" / name / "organization.json"
+    for content, unread in (
+        (b'{"missing": ["users: no", "roles: no"]}', ("users: no", "roles: no")),
+        (b'{"missing": []}', ()),
+        (b"[]", ("organization.json is missing or cannot be read",)),
+    ):
+        file.write_bytes(content)
+        assert look_beside(store, name, []).unread == unread

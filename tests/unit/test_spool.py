@@ -74,3 +74,14 @@ def test_an_unusable_scratch_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with Spool(tmp_path / "file" / "scratch", in_memory=1) as spool, pytest.raises(StoreError, match="option scratch"):
         spool.write(b"xy")
+
+
+def test_a_file_that_is_there_can_become_a_spool(tmp_path: Path) -> None:
+    """Its content is counted and hashed, and the file is gone with the spool."""
+    path = tmp_path / "made"
+    path.write_bytes(b"abc" * 700_000)
+    with Spool.over(path) as spool:
+        assert spool.size == 2_100_000
+        assert spool.sha256 == hashlib.sha256(b"abc" * 700_000).hexdigest()
+        assert spool.path() == path
+    assert not path.exists()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import hashlib
 import warnings
 import zipfile
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyogrio
 
-from agolkit.errors import CheckFailed, ConnectionTrouble, JobFailed, PortalError
-from agolkit.kinds.exports import Export
+from agolkit.errors import CheckFailed
+from agolkit.kinds.feature_service.rows import count_common, edited_between
 from agolkit.kinds.file import proven_members
+from agolkit.kinds.jobs import export_into
 from agolkit.kinds.saving import Saving
 from agolkit.model import Reach
 from agolkit.portal import FeatureService, ServiceLayer, plain_id
-from agolkit.progress import beat, pause
-from agolkit.store import Spool
+from agolkit.progress import beat
 
 # Only ids and lengths are read here; that pyogrio would drop the M values of a geometry does not matter to them.
 warnings.filterwarnings("ignore", r"Measured \(M\) geometry types are not supported", UserWarning)
-
-FIRST_LOOK = 0.25
-LONGEST_LOOK = 2.0
-"""Seconds between two questions for the state of an export job; each wait is half as long again as the last."""
-
 
 IDS_AT_ONCE = 50_000
 ATTACHMENTS_AT_ONCE = 4
@@ -47,7 +43,23 @@ class ProvenLayer:
     attachments: int
 
 
-def save_geodatabase(saving: Saving, service: FeatureService, layers: Sequence[ServiceLayer]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class ServedRows:
+    """The rows of a layer as the service lists them."""
+
+    keys: array[int]
+    """A `key_of` each GlobalID, in order."""
+    global_ids: Mapping[int, str]
+    """Object id → GlobalID, for layers with attachments."""
+
+    @property
+    def count(self) -> int:
+        return len(self.keys)
+
+
+def save_geodatabase(
+    saving: Saving, service: FeatureService, layers: Sequence[ServiceLayer], *, is_view: bool
+) -> list[dict[str, Any]]:
     """Export, fetch, prove and keep the geodatabase; which of its layers holds which layer of the service.
 
     Raises
@@ -55,71 +67,25 @@ def save_geodatabase(saving: Saving, service: FeatureService, layers: Sequence[S
     JobFailed
         The portal could not make it, or not in time. Trying again may help.
     CheckFailed
-        It does not hold what the service serves; the message has the numbers. Trying again helps where rows were
-        edited meanwhile.
+        It does not hold what the service serves, or a layer was edited between the beginning of the export and the
+        end of the proof; the message says which, with the numbers. Trying again helps where rows were edited meanwhile.
     """
-    is_view = "View Service" in saving.item.type_keywords
+    before = [service.edit_stamps(layer) for layer in layers]
     with saving.context.spool() as spool:
-        export_into(saving, spool)
+        export_into(saving, spool, "File Geodatabase")
         members = proven_members(spool)
         proven = prove(spool.path(), service, layers, is_view=is_view)
+        for layer, stamps in zip(layers, before, strict=True):
+            if moved := edited_between(stamps, service.edit_stamps(layer)):
+                raise CheckFailed(f"layer {layer.name!r} was {moved} while it was exported.")
         rows, attachments = sum(each.rows for each in proven), sum(each.attachments for each in proven)
         proof = f"{len(layers)} layers, {rows:,} of {rows:,} rows, {attachments:,} attachments, {members} files"
         by_id = all(layer.global_id_field or not each.rows for layer, each in zip(layers, proven, strict=True))
         saving.keep("geodatabase", spool, "layers.gdb.zip", Reach.CONTENT if by_id else Reach.PARSED, proof)
-    return [{"id": each.id, "layer": each.geodatabase_layer} for each in proven]
-
-
-def export_into(saving: Saving, spool: Spool) -> None:
-    """Have the portal make a geodatabase of the item, fetch it, and delete the export item whatever happens."""
-    ledger, owner = saving.context.exports, saving.item.owner
-    export = ledger.open(owner, saving.item.id)
-    try:
-        make_export(saving, export)
-        saving.portal.download(f"content/items/{export.item_id}/data", spool, params={"f": "json"})
-    finally:
-        ledger.close(export)
-
-
-def make_export(saving: Saving, export: Export) -> None:
-    """Return when the export item is there. A lost answer is no reason to ask twice: the item is looked for first."""
-    ledger = saving.context.exports
-    job_id = ""
-    try:
-        job = saving.portal.start_export(export.owner, saving.item.id, title=export.title, tags=ledger.tags)
-        export.item_id, job_id = job.export_item_id, job.job_id
-    except (PortalError, ConnectionTrouble) as error:
-        if not error.transient:
-            raise
-        export.is_lost = True
-        export.item_id = ledger.find(export)
-        if export.item_id is None:
-            raise JobFailed(f"The portal did not begin the export: {error}") from None
-    wait_for_export(saving, export, job_id)
-
-
-def wait_for_export(saving: Saving, export: Export, job_id: str) -> None:
-    """Return when the job is done. A state that nobody knows, or trouble while asking, is waited out until the end."""
-    allowed = saving.context.options.export_timeout
-    end = time.monotonic() + allowed
-    look = FIRST_LOOK
-    said = "nothing"
-    while time.monotonic() < end:
-        try:
-            said, message = saving.portal.job_status(export.owner, str(export.item_id), job_id)
-        except (PortalError, ConnectionTrouble) as error:
-            if not error.transient:
-                raise JobFailed(f"The export was lost on the server: {error}") from None
-            said = str(error)
-        else:
-            if said == "completed":
-                return
-            if said == "failed":
-                raise JobFailed(f"The export failed on the server: {message or 'it gave no reason'}")
-        beat()
-        pause(look)
-        look = min(look * 1.5, LONGEST_LOOK)
-    raise JobFailed(f"The export was not done after {allowed:,.0f} seconds; the server's last word was {said!r}.")
+    return [
+        {"id": each.id, "layer": each.geodatabase_layer, "rows": each.rows, "attachments": each.attachments}
+        for each in proven
+    ]
 
 
 def prove(path: Path, service: FeatureService, layers: Sequence[ServiceLayer], *, is_view: bool) -> list[ProvenLayer]:
@@ -139,19 +105,40 @@ def prove(path: Path, service: FeatureService, layers: Sequence[ServiceLayer], *
         free = [name for name in names if not name.endswith(("__ATTACH", "__ATTACHREL"))]
         proven = []
         for layer in layers:
-            served = service.row_ids(layer)
-            counted = service.count(layer)
-            if counted != len(served):
-                raise CheckFailed(f"layer {layer.name!r}: {len(served):,} ids listed, {counted:,} rows counted.")
+            served = served_rows(service, layer)
             name = _matching(geodatabase, free, layer, served, is_view=is_view)
             free.remove(name)
             attachments = 0
             if layer.has_attachments:
-                attachments = prove_attachments(geodatabase, names, name, layer, service, served, is_view=is_view)
-            proven.append(ProvenLayer(layer.id, name, len(served), attachments))
+                attachments = prove_attachments(
+                    geodatabase, names, name, layer, service, served.global_ids, is_view=is_view
+                )
+            proven.append(ProvenLayer(layer.id, name, served.count, attachments))
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException, ValueError) as error:
         raise CheckFailed(f"the geodatabase cannot be read ({error}).") from None
     return proven
+
+
+def served_rows(service: FeatureService, layer: ServiceLayer) -> ServedRows:
+    """The rows of a layer as the service lists them now.
+
+    Raises
+    ------
+    CheckFailed
+        It counts another number of rows than it lists. Trying again helps where rows were edited meanwhile.
+    """
+    keys: list[int] = []
+    global_ids: dict[int, str] = {}
+    for page in service.row_ids(layer):
+        beat()
+        keys += map(key_of, page.values())
+        if layer.has_attachments:
+            global_ids |= page
+    served = ServedRows(array("q", sorted(keys)), global_ids)
+    counted = service.count(layer)
+    if counted != served.count:
+        raise CheckFailed(f"layer {layer.name!r}: {served.count:,} ids listed, {counted:,} rows counted.")
+    return served
 
 
 def geodatabase_in(path: Path) -> str:
@@ -170,9 +157,7 @@ def geodatabase_in(path: Path) -> str:
     return f"/vsizip/{{{path}}}/{found[0]}"
 
 
-def _matching(
-    geodatabase: str, names: Sequence[str], layer: ServiceLayer, served: dict[int, str], *, is_view: bool
-) -> str:
+def _matching(geodatabase: str, names: Sequence[str], layer: ServiceLayer, served: ServedRows, *, is_view: bool) -> str:
     """The one of `names` that holds the rows of `layer`; one with its name is looked at first.
 
     Rows without GlobalIDs, and no rows at all, say nothing of where they came from: there the name must fit too.
@@ -183,18 +168,16 @@ def _matching(
         facts = pyogrio.read_info(geodatabase, layer=name)
         rows = found = int(facts["features"])
         fields = {str(field).casefold(): str(field) for field in facts["fields"]}
-        fits = rows >= len(served) if is_view else rows == len(served)
+        fits = rows >= served.count if is_view else rows == served.count
         column = fields.get((layer.global_id_field or "").casefold())
-        if column and served:
-            wanted = set(served.values())
-            saved = {plain_id(value) for value in _values(geodatabase, name, column)}
-            if fits and wanted <= saved:
+        if column and served.count:
+            found = count_common(served.keys, _keys(geodatabase, name, column))
+            if fits and found == served.count:
                 return name
-            found = len(wanted & saved)
-        elif fits and is_namesake and (layer.global_id_field is None or not served) and layer.fields <= set(fields):
+        elif fits and is_namesake and not (layer.global_id_field and served.count) and layer.fields <= set(fields):
             return name
         if not best:
-            best = f"{found:,} of {len(served):,} rows are in the geodatabase's layer {name!r}, which has {rows:,}"
+            best = f"{found:,} of {served.count:,} rows are in the geodatabase's layer {name!r}, which has {rows:,}"
     raise CheckFailed(f"layer {layer.name!r}: {best or 'the geodatabase has no layer for it'}.")
 
 
@@ -204,7 +187,7 @@ def prove_attachments(
     name: str,
     layer: ServiceLayer,
     service: FeatureService,
-    served: dict[int, str],
+    served: Mapping[int, str],
     *,
     is_view: bool,
 ) -> int:
@@ -243,9 +226,17 @@ def _batches(geodatabase: str, layer: str, columns: list[str], *, batch: int) ->
             yield batch
 
 
-def _values(geodatabase: str, layer: str, column: str) -> Iterator[object]:
+def _keys(geodatabase: str, layer: str, column: str) -> array[int]:
+    """A `key_of` each GlobalID of a geodatabase's layer, in order."""
+    keys: list[int] = []
     for batch in _batches(geodatabase, layer, [column], batch=IDS_AT_ONCE):
-        yield from batch.column(column).to_pylist()
+        keys += (key_of(plain_id(value)) for value in batch.column(column).to_pylist())
+    return array("q", sorted(keys))
+
+
+def key_of(global_id: str) -> int:
+    """Eight bytes of a hash that stand for an id: so the ids of a million rows are compared in little memory."""
+    return int.from_bytes(hashlib.blake2b(global_id.encode(), digest_size=8).digest(), signed=True)
 
 
 def _letters(name: str) -> str:

@@ -92,7 +92,7 @@ def layer(
             author, editor = chance.choice(_EDITORS), chance.choice(_EDITORS)
             attributes |= {"CreationDate": created, "Creator": author, "EditDate": edited, "Editor": editor}
             newest = max(newest, edited)
-        rows.append({"attributes": attributes} if shape is None else {"attributes": attributes, "geometry": shape})
+        rows.append({"attributes": attributes, "geometry": shape} if geometry else {"attributes": attributes})
     definition: Json = {"displayField": columns[0]["name"] if columns else "OBJECTID", "description": ""}
     if geometry:
         definition["drawingInfo"] = {"renderer": _renderer(geometry, columns, chance), "transparency": 0}

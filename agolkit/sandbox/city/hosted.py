@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from agolkit.sandbox.city import payloads
-from agolkit.sandbox.city.builder import ROWS, TAGGED, Builder
+from agolkit.sandbox.city.builder import ROWS, TAGGED, VIEW, Builder
 from agolkit.sandbox.city.features import (
     Json,
     coded,
@@ -145,6 +145,7 @@ def _add_field_work(city: Builder) -> None:
         folder=folder,
         keywords=keywords,
         relations=relations,
+        expected=VIEW,
     )
     plows = places(0, "Plow Status", 24, tracked=True)
     hosted_item(

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from agolkit.sandbox.city import payloads
-from agolkit.sandbox.city.builder import Builder
+from agolkit.sandbox.city.builder import VIEW, Builder
 from agolkit.sandbox.city.features import (
     Json,
     coded,
@@ -100,6 +100,7 @@ def _add_water(city: Builder) -> None:
         name,
         folder="Water Network",
         access="public",
+        expected=VIEW,
         keywords=("View Service",),
         relations=(("Service2Data", "water"),),
         groups=(("open.data", "Open Data"),),

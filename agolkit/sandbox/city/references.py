@@ -1,9 +1,9 @@
-"""What has no payload of its own here: references to other servers, links, and hosted tiles, scenes and imagery."""
+"""What has no payload of its own here: references to other servers, and links."""
 
 from __future__ import annotations
 
 from agolkit.sandbox.city import payloads
-from agolkit.sandbox.city.builder import FOREIGN, PACKAGED, TILES, Builder
+from agolkit.sandbox.city.builder import FOREIGN, Builder
 from agolkit.sandbox.organization import Expectation
 
 _GIS = "https://gis.example.org/arcgis/rest/services"
@@ -45,23 +45,9 @@ _REFERENCES = (
 _WITH_DATA = ("ref parcels", "ref weather", "ref topo", "ref rivers")
 """These keep how to draw the reference (popups, layers chosen) as JSON; what is drawn lives elsewhere all the same."""
 
-_HOSTED = (
-    ("hosted tiles", "p.waters", "Map Service", "Historic map 1898", "MapServer", "tile package"),
-    (
-        "hosted vector tiles",
-        "planning.team",
-        "Vector Tile Service",
-        "City basemap",
-        "VectorTileServer",
-        "vector tile package",
-    ),
-    ("hosted scene", "planning.team", "Scene Service", "Town hall in 3D", "SceneServer", "scene package"),
-    ("hosted imagery", "Transport_GIS", "Image Service", "Drone survey of the bridge", "ImageServer", None),
-)
-
 
 def add_references(city: Builder) -> None:
-    """Add references to other servers, links, and hosted tiles, scenes and imagery."""
+    """Add references to other servers, and links."""
     for key, owner, kind, title, url in _REFERENCES:
         data = (
             payloads.as_json({"layers": [{"id": 0, "popupInfo": {"title": title}}], "url": url})
@@ -76,9 +62,3 @@ def add_references(city: Builder) -> None:
     city.item(
         "link 2", "l.haddad", "Document Link", "دليل السلامة", _LINK, url="https://www.example.org/safety/دليل.pdf"
     )
-    for key, owner, kind, title, server, source in _HOSTED:
-        name = city.service(title.replace(" ", "_"), key, server_type=server, capabilities="Map,Query")
-        keywords = ("Hosted Service", "Tiled" if server == "MapServer" else server)
-        relations = (("Service2Data", source),) if source else ()
-        expected = PACKAGED if source else TILES
-        city.item(key, owner, kind, title, expected, service=name, keywords=keywords, relations=relations, access="org")

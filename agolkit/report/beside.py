@@ -1,0 +1,60 @@
+"""What a store holds beside the list of items that a report needs: earlier backups, and gaps of the organization."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+
+from agolkit.manifest import read_outcomes
+from agolkit.model import Outcome, Result
+from agolkit.store.base import Store
+
+log = logging.getLogger(__name__)
+
+LOOK_BACK = 30
+"""Earlier backups that are looked at: those of a month of nights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known of the gaps of a backup from elsewhere in its store."""
+
+    verified: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
+    """Of items that are not verified: id → the newest earlier backup in which they were, and when they were saved."""
+    looked_at: int = 0
+    """Earlier backups that were read for it."""
+    unread: tuple[str, ...] = ()
+    """What of the organization itself could not be read, each with the reason."""
+
+
+def look_beside(store: Store, backup: str, outcomes: Iterable[Outcome]) -> Beside:
+    """What the store says of a backup's gaps; a damaged file says nothing, and never raises."""
+    wanted = {outcome.item.id for outcome in outcomes if outcome.result is not Result.VERIFIED}
+    verified: dict[str, tuple[str, datetime]] = {}
+    looked_at = 0
+    for name in islice((name for name in reversed(store.backup_names()) if name < backup), LOOK_BACK):
+        if wanted <= verified.keys():
+            break
+        try:
+            earlier = read_outcomes(store, name)
+        except Exception:  # whatever is wrong with an old backup is for `verify` to tell; this report must go on
+            log.warning("The report of %s does without the backup %s, which cannot be read.", backup, name)
+            continue
+        looked_at += 1
+        for outcome in earlier:
+            if outcome.result is Result.VERIFIED and outcome.item.id in wanted:
+                verified.setdefault(outcome.item.id, (name, outcome.observed))
+    return Beside(verified, looked_at, _unread(store, backup))
+
+
+def _unread(store: Store, backup: str) -> tuple[str, ...]:
+    """What `organization.json` says that it does not hold."""
+    content = store.find(f"backups/{backup}/organization.json")
+    try:
+        return tuple(str(sentence) for sentence in json.loads(content or b"")["missing"])
+    except (ValueError, KeyError, TypeError):
+        return ("organization.json is missing or cannot be read",)

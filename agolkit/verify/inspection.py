@@ -1,0 +1,55 @@
+"""One verification on its way: what was looked at so far, and what is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+
+from agolkit.model import Blob, Item
+from agolkit.store.base import Store, blob_key
+from agolkit.verify.report import Damage
+
+
+class Inspection:
+    """Looks at files of a store, each blob once, and collects damages. It keeps no content."""
+
+    def __init__(self, store: Store, backup: str, *, deep: bool) -> None:
+        self.store = store
+        self.backup = backup
+        self.deep = deep
+        self.damages: list[Damage] = []
+        self.sizes: dict[str, int] = {}
+        """Bytes of everything that is there, by key."""
+        self._blobs: dict[str, str] = {}
+
+    def add(self, path: str, what: str, item: Item | None = None) -> None:
+        """Note a damage; of an item, where it is not a file of the backup itself."""
+        item_id, title = (item.id, item.title) if item else ("", "")
+        self.damages.append(Damage(item_id=item_id, title=title, path=path, what=what))
+
+    def key(self, path: str) -> str:
+        """The key of a file in the backup's folder."""
+        return f"backups/{self.backup}/{path}"
+
+    def blob_trouble(self, blob: Blob) -> str:
+        """What is wrong with a blob; empty where nothing is."""
+        if blob.sha256 not in self._blobs:
+            self._blobs[blob.sha256] = self.trouble(blob_key(blob.sha256), blob)
+        return self._blobs[blob.sha256]
+
+    def trouble(self, key: str, wanted: Blob) -> str:
+        """What is wrong with the content of a key; empty where nothing is."""
+        found = self.store.size(key)
+        if found is None:
+            return "it is missing"
+        self.sizes[key] = found
+        if found != wanted.size:
+            return f"it has {found:,} bytes instead of {wanted.size:,}"
+        try:
+            changed = self.deep and self._hash(key) != wanted.sha256
+        except OSError as error:
+            return f"it cannot be read ({error.strerror}); the disk may be failing"
+        return "its content was changed" if changed else ""
+
+    def _hash(self, key: str) -> str:
+        with self.store.open(key) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # IO[bytes] has readinto

@@ -1,0 +1,211 @@
+"""Views: their definition and their sources are always saved, their rows where nothing else saves them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from portals import connect
+
+import agolkit as ak
+from agolkit.kinds.feature_service.views import sources_of
+from agolkit.manifest import read_outcomes
+from agolkit.model import Outcome, Result
+from agolkit.plan import plan_backup
+from agolkit.sandbox import Fault, Sandbox, city
+from agolkit.sandbox.organization import Item, Organization
+from agolkit.store import Store
+
+JOINED = "Hydrants and their inspections"
+
+
+def back_up(sandbox: Sandbox, place: Path, **options: Any) -> tuple[Store, dict[str, Outcome]]:
+    """What became of each feature service, by its title."""
+    store = ak.open_store(place)
+    ak.backup(connect(sandbox), store, ak.BackupOptions(**{"types": ["Feature Service"], **options}))
+    return store, {outcome.item.title: outcome for outcome in read_outcomes(store, "latest")}
+
+
+def read(store: Store, outcome: Outcome, path: str) -> bytes:
+    part = next(part for part in outcome.parts if part.path == path)
+    with store.open_blob(part.blob.sha256) as stream:
+        return stream.read()
+
+
+def sources_in(store: Store, outcome: Outcome) -> list[dict[str, Any]]:
+    sources: list[dict[str, Any]] = json.loads(read(store, outcome, "service.json"))["view"]["sources"]
+    return sources
+
+
+def views_of(org: Organization) -> list[Item]:
+    return [
+        item
+        for item in org.items.values()
+        if item.service and org.services[item.service].view_of and "no-backup" not in item.tags
+    ]
+
+
+def part_names(outcome: Outcome) -> set[str]:
+    return {part.name for part in outcome.parts}
+
+
+def test_a_view_is_saved_with_its_sources_which_the_same_backup_saves(tmp_path: Path) -> None:
+    """Each view is verified by its definition, which names the sources, filters and fields of every layer."""
+    org = city.springfield()
+    with Sandbox(org) as sandbox:
+        store, outcomes = back_up(sandbox, tmp_path / "store")
+    several = 0
+    for item in views_of(org):
+        outcome, service = outcomes[item.title], org.services[item.service or ""]
+        assert (outcome.result, outcome.checked.split(";")[0]) == (Result.VERIFIED, "definition parsed"), item.title
+        assert not part_names(outcome) & {"rows", "geodatabase", "attachments"}
+        wanted: dict[str, set[tuple[int, int]]] = {}
+        for layer in service.all():
+            name, source_layer = layer.source or (service.view_of or "", layer.id)
+            wanted.setdefault(name, set()).add((layer.id, source_layer))
+            if layer.join:
+                wanted.setdefault(layer.join.service, set()).add((layer.id, layer.join.layer))
+        sources = sources_in(store, outcome)
+        assert {each["service"]: each["item_id"] for each in sources} == {
+            name: org.services[name].item_id for name in wanted
+        }
+        for each in sources:
+            assert {(one["id"], one["source_layer"]) for one in each["layers"]} == wanted[each["service"]]
+            assert each["item_id"] in outcome.message
+        queries = {one["id"]: one["query"] for each in sources for one in each["layers"]}
+        assert queries == {layer.id: layer.view_where or "" for layer in service.all()}
+        shown = {
+            one["id"]: {field["name"] for field in one["fields"]}
+            for each in sources
+            for one in each["layers"]
+            if "join" not in one
+        }
+        assert all(shown[layer.id].isdisjoint(layer.hidden_fields) for layer in service.all())
+        several += len(sources) > 1
+    assert several
+    joins = [one["join"] for each in sources_in(store, outcomes[JOINED]) for one in each["layers"] if "join" in one]
+    assert joins == [{"type": "LEFT", "parent": ["GlobalID"], "key": ["HydrantID"]}]
+
+
+@pytest.mark.parametrize(("feature_format", "part"), [("rows", "rows"), ("fgdb", "geodatabase")])
+def test_rows_of_views_are_saved_where_their_source_is_not(tmp_path: Path, feature_format: str, part: str) -> None:
+    """A backup of the view alone holds its rows, in the format that was asked for."""
+    org = city.springfield()
+    view = next(item for item in views_of(org) if item.title == "Hydrants (public view)")
+    others = [item.id for item in org.items.values() if item is not view]
+    with Sandbox(org) as sandbox:
+        _, outcomes = back_up(sandbox, tmp_path / "store", exclude_ids=others, feature_format=feature_format)
+    outcome = outcomes[view.title]
+    assert outcome.result is Result.VERIFIED, outcome.message
+    assert part in part_names(outcome)
+
+
+def test_a_join_is_saved_row_by_row_where_rows_are_asked_for(tmp_path: Path) -> None:
+    """With `rows`, a joined view holds the fields of both of its sources, for every row of the first."""
+    org = city.springfield()
+    with Sandbox(org) as sandbox:
+        store, outcomes = back_up(sandbox, tmp_path / "store", views="rows", feature_format="rows")
+    outcome = outcomes[JOINED]
+    assert outcome.result is Result.VERIFIED, outcome.message
+    lines = gzip.decompress(read(store, outcome, "rows/0.jsonl.gz")).splitlines()
+    hydrants = org.services["Water_Network"].layers[0]
+    assert len(lines) == len(hydrants.features)
+    assert any(json.loads(line)["attributes"]["Inspection_Inspected"] for line in lines)
+
+
+def test_rows_of_views_can_be_left_out_for_good(tmp_path: Path) -> None:
+    """With `definition`, the rows of a view are named as left out, also where nothing else saves them."""
+    org = city.springfield()
+    view = next(item for item in views_of(org) if item.title == "Hydrants (public view)")
+    others = [item.id for item in org.items.values() if item is not view]
+    with Sandbox(org) as sandbox:
+        _, outcomes = back_up(sandbox, tmp_path / "store", exclude_ids=others, views="definition")
+    outcome = outcomes[view.title]
+    assert outcome.result is Result.VERIFIED
+    assert part_names(outcome).isdisjoint({"rows", "geodatabase"})
+    source = org.services["Water_Network"].item_id
+    assert list(outcome.left_out) == [f"rows of a view, which are those of Water_Network ({source})"]
+
+
+NOT_YOURS = {"error": {"code": 403, "message": "Not yours.", "details": []}}
+
+
+def test_a_view_whose_sources_nobody_tells_keeps_its_rows(tmp_path: Path) -> None:
+    """Neither its definition nor its sources can be read: the rows are saved, and the item is partial."""
+    org = city.springfield()
+    with Sandbox(org) as sandbox:
+        sandbox.faults.add(Fault(path="/rest/admin/services/.*Hydrants_public", body=NOT_YOURS))
+        sandbox.faults.add(Fault(path="Hydrants_public/FeatureServer/sources$", body=NOT_YOURS))
+        _, outcomes = back_up(sandbox, tmp_path / "store", feature_format="rows")
+    outcome = outcomes["Hydrants (public view)"]
+    assert outcome.result is Result.PARTIAL
+    assert outcome.message.startswith("admin definition: the portal says: Not yours")
+    assert "rows" in part_names(outcome)
+
+
+def test_a_view_that_does_not_list_its_sources_is_known_by_its_definition(tmp_path: Path) -> None:
+    """A server without `sources` costs nothing: the administrator's definition names them."""
+    org = city.springfield()
+    with Sandbox(org) as sandbox:
+        sandbox.faults.add(Fault(path="/sources$", status=404))
+        store, outcomes = back_up(sandbox, tmp_path / "store")
+    for item in views_of(org):
+        assert outcomes[item.title].result is Result.VERIFIED, outcomes[item.title].message
+        assert [each["service"] for each in sources_in(store, outcomes[item.title])]
+
+
+def test_the_plan_tells_a_view_from_a_layer(tmp_path: Path) -> None:
+    """A plan says of each view whether its rows will be saved."""
+    org = city.springfield()
+    with Sandbox(org) as sandbox:
+        frame = plan_backup(connect(sandbox), ak.open_store(tmp_path), ak.BackupOptions(views="definition"))
+    said = frame.set_index("item_id")["reason"]
+    assert {said[item.id] for item in views_of(org)} == {"a view: save its definition and sources, without its rows"}
+
+
+def test_sources_are_read_from_the_shapes_that_are_known() -> None:
+    """Flat and as a table, joined two deep, in a folder of the server, listed without a definition."""
+    defined = [
+        {"id": 0, "adminLayerInfo": {"viewLayerDefinition": {"sourceServiceName": "A", "sourceLayerId": 3}}},
+        {
+            "id": 1,
+            "viewDefinitionQuery": "x = 1",
+            "fields": [{"name": "secret", "visible": False}, {"name": "open"}],
+            "adminLayerInfo": {
+                "viewLayerDefinition": {
+                    "table": {
+                        "sourceServiceName": "Hosted/B",
+                        "sourceLayerId": 0,
+                        "relatedTables": [
+                            {
+                                "sourceServiceName": "a",
+                                "sourceLayerId": 4,
+                                "parentKeyFields": ["k"],
+                                "keyFields": ["j"],
+                                "type": "INNER",
+                                "relatedTables": [{"sourceServiceName": "C", "sourceLayerId": 0}],
+                            }
+                        ],
+                    }
+                }
+            },
+        },
+        {"id": 2, "adminLayerInfo": {"viewLayerDefinition": None}},
+    ]
+    listed = [{"name": "B", "serviceItemId": "b" * 32}, {"name": "D", "serviceItemId": "d" * 32}]
+    sources = sources_of({"layers": defined}, listed)
+    layers = {each["service"]: [(one["id"], one["source_layer"]) for one in each["layers"]] for each in sources}
+    assert layers == {"A": [(0, 3), (1, 4)], "B": [(1, 0)], "C": [(1, 0)], "D": []}
+    assert {each["service"]: each["item_id"] for each in sources} == {
+        "A": None,
+        "B": "b" * 32,
+        "C": None,
+        "D": "d" * 32,
+    }
+    shown = next(each["layers"][0] for each in sources if each["service"] == "B")
+    assert (shown["query"], shown["hidden_fields"]) == ("x = 1", ["secret"])
+    joined = next(each["layers"][1] for each in sources if each["service"] == "A")
+    assert joined["join"] == {"type": "INNER", "parent": ["k"], "key": ["j"]}
