@@ -159,7 +159,7 @@ def _save_scene(saving: Saving, url: str) -> None:
 
 def _note_missing(saving: Saving, why: str) -> None:
     saving.missing.append(
-        f"data: what it serves lives in this portal, the package that it was published from is gone, and {why}"
+        f"data: what it serves lives in this portal, no package that it was published from could be saved, and {why}"
     )
 
 

@@ -113,6 +113,10 @@ class FeatureService:
         """The administrator's definition, which holds view sources and filters; for owner and administrators."""
         return self.portal.get_json(self.url.replace("/rest/services/", "/rest/admin/services/"))
 
+    def contingent_values(self) -> dict[str, Any]:
+        """Which values of some fields go together, in all layers that have such rules."""
+        return self.portal.get_json(f"{self.url}/queryContingentValues", needs={"contingentValueSets": list})
+
     def sources(self) -> list[dict[str, Any]]:
         """The services whose rows a view shows: `{"name": …, "serviceItemId": …}`."""
         return list(self.portal.get_json(f"{self.url}/sources", needs={"services": list})["services"])

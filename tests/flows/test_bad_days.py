@@ -364,4 +364,4 @@ def test_hosted_tiles_without_their_package_are_partial(sandbox: Sandbox, tmp_pa
         sandbox.faults.add(Fault(path="/d{32}/data", body=NOT_YOURS))
         outcome = outcome_of(sandbox, item, tmp_path / "store")
     assert outcome.result is Result.PARTIAL
-    assert outcome.message == "source: the portal says: Not yours (403)"
+    assert outcome.message.startswith("source: the portal says: Not yours (403); data: ")

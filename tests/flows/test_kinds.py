@@ -130,6 +130,24 @@ def test_a_source_is_the_package_that_the_service_was_published_from(run: Run) -
     assert found >= 3
 
 
+def test_definitions_are_those_of_the_service_and_its_layers(run: Run) -> None:
+    """`service.json` has the service's own JSON, that of each layer, the administrator's, and contingent values."""
+    found = with_rules = 0
+    for item, outcome in compared(run):
+        if any(part.name == "definition" for part in outcome.parts):
+            saved = json.loads(run.saved(item.id, "service.json"))
+            base = outcome.item.url
+            asked = {"root": base, "layers": f"{base}/layers", "admin": base.replace("/rest/", "/rest/admin/", 1)}
+            for name, address in asked.items():
+                assert saved[name] == run.portal.get_json(address), (item.title, name)
+            if "contingent_values" in saved:
+                assert saved["contingent_values"]["contingentValueSets"][0]["fieldGroups"]
+                with_rules += 1
+            found += 1
+    assert found >= 25
+    assert with_rules == 1
+
+
 def test_descriptions_and_sharing_are_the_portals_answers(run: Run) -> None:
     """item.json is the whole JSON that the portal answers an administrator; sharing.json has access and groups."""
     token = {"X-Esri-Authorization": f"Bearer {run.sandbox.new_token(run.sandbox.username)}"}

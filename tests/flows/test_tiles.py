@@ -142,7 +142,7 @@ def test_what_cannot_be_exported_is_partial_with_the_reason(
         _, outcome = backed_up(sandbox, tmp_path)
         assert times_asked(sandbox, "/exportTiles") == times_asked(sandbox, "/export") == 0
     assert outcome.result is Result.PARTIAL
-    assert "lives in this portal, the package that it was published from is gone" in outcome.message
+    assert "lives in this portal, no package that it was published from could be saved" in outcome.message
     assert said in outcome.message
 
 

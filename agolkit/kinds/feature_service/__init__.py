@@ -33,12 +33,20 @@ def save_feature_service(saving: Saving) -> None:
     definition: dict[str, Any] = {}
     saving.part("definition", lambda: definition.update(service.describe()))
     saving.part("admin definition", lambda: definition.update(admin=service.admin()))
+    if any(layer.get("hasContingentValuesDefinition") for layer in described(definition)):
+        saving.part("contingent values", lambda: definition.update(contingent_values=service.contingent_values()))
     if is_view(item, definition):
         definition["view"] = {"sources": find_sources(saving, service, definition)}
     if "layers" in definition and not ("view" in definition and leave_rows_to(saving, definition["view"]["sources"])):
         save_contents(saving, service, definition)
     if definition:
         saving.keep_json("definition", "service.json", definition)
+
+
+def described(definition: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The JSON of each layer and table of a service; of group layers nothing can be read but that they are there."""
+    told = definition.get("layers", {})
+    return [raw for raw in [*told.get("layers", ()), *told.get("tables", ())] if raw.get("type") != "Group Layer"]
 
 
 def formats_for(options: BackupOptions, item: Item, layers: Sequence[ServiceLayer]) -> set[str]:
@@ -56,13 +64,11 @@ def formats_for(options: BackupOptions, item: Item, layers: Sequence[ServiceLaye
 
 def save_contents(saving: Saving, service: FeatureService, definition: dict[str, Any]) -> None:
     """Save the rows of all layers, and note in the definition what is where."""
-    told = definition["layers"]
-    described = [raw for raw in [*told["layers"], *told["tables"]] if raw.get("type") != "Group Layer"]
-    layers = [ServiceLayer.from_json(raw) for raw in described]
+    layers = [ServiceLayer.from_json(raw) for raw in described(definition)]
     if not layers:
         saving.described = "The service has no layers; its definition is saved."
         return
-    note_hidden_rows(saving, definition["root"], described)
+    note_hidden_rows(saving, definition)
     formats = formats_for(saving.context.options, saving.item, layers)
     if "fgdb" in formats:
         export = partial(save_geodatabase, saving, service, layers, is_view="view" in definition)
@@ -77,7 +83,7 @@ def save_contents(saving: Saving, service: FeatureService, definition: dict[str,
             saving.part(name, partial(save_layer, saving, service, layer, definition))
 
 
-def note_hidden_rows(saving: Saving, root: Mapping[str, Any], described: Sequence[Mapping[str, Any]]) -> None:
+def note_hidden_rows(saving: Saving, definition: Mapping[str, Any]) -> None:
     """Note as missing what only owner and administrators are shown, where this account is neither.
 
     Queries, counts and lists of ids all leave such rows out: nothing else would tell.
@@ -85,8 +91,8 @@ def note_hidden_rows(saving: Saving, root: Mapping[str, Any], described: Sequenc
     portal = saving.portal
     if portal.username == saving.item.owner or "portal:admin:updateItems" in portal.privileges:
         return  # to see all items, as an account made for backups may, is not to see all rows
-    tracking = root.get("editorTrackingInfo") or {}
-    for raw in described:
+    tracking = definition["root"].get("editorTrackingInfo") or {}
+    for raw in described(definition):
         access = raw.get("ownershipBasedAccessControlForFeatures") or tracking
         if access.get("allowOthersToQuery") is False and access.get("enableOwnershipAccessControl", True):
             saving.missing.append(
