@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agolkit.fetch import fetch
     from agolkit.forms import BackupForm
     from agolkit.inventory import list_items
-    from agolkit.kinds.feature_service.reading import load_layer
+    from agolkit.kinds.feature_service.conversion.frames import load_layer
     from agolkit.manifest import load_items
     from agolkit.model import Result, RunSummary
     from agolkit.options import BackupOptions
@@ -49,7 +49,7 @@ _HOMES = {
     "fetch": "agolkit.fetch",
     "list_items": "agolkit.inventory",
     "load_items": "agolkit.manifest",
-    "load_layer": "agolkit.kinds.feature_service.reading",
+    "load_layer": "agolkit.kinds.feature_service.conversion.frames",
     "open_store": "agolkit.store",
     "plan_backup": "agolkit.plan",
     "show_report": "agolkit.report",

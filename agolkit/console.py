@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agolkit.model import counted
+
 if TYPE_CHECKING:
     import pandas
 
-LONGEST = {"title": 30, "type": 23, "owner": 15, "reason": 60}
+LONGEST = {"title": 30, "type": 23, "owner": 15, "message": 60, "reason": 100}
 """Characters that a column of a table shows for people; 40 where it is not named here."""
 
 
@@ -44,13 +46,18 @@ def show_table(frame: pandas.DataFrame, columns: Sequence[str], as_json: bool) -
 
 
 def show_results(items: pandas.DataFrame) -> None:
-    """Counts by result, a table by type, and what is not verified with the reason."""
+    """Counts by result, a table of the types that are not verified throughout, and what is not verified and why."""
     import pandas
 
     counts = items["result"].value_counts()
     say(f"\n{len(items):,} items: " + ", ".join(f"{count:,} {result}" for result, count in counts.items()) + "\n")
     by_type = pandas.crosstab(items["type"], items["result"])[list(counts.index)]
-    say(by_type.rename_axis(index=None, columns=None).replace(0, "").to_string())
+    whole = items["result"].eq("verified").groupby(items["type"]).all()
+    if whole.any():
+        say(f"Of {counted(int(whole.sum()), 'type')} every item is verified.")
+    if whole.all():
+        return
+    say(by_type[~whole].rename_axis(index=None, columns=None).replace(0, "").to_string())
     say("\nNot verified, and why")
     for result in counts.index.drop("verified", errors="ignore"):
         for message, some in items[items["result"] == result].groupby("message"):

@@ -23,7 +23,7 @@ from agolkit.store.base import Store
 from agolkit.store.spool import CHUNK, Spool
 
 if TYPE_CHECKING:
-    from agolkit.kinds.feature_service.conversion import Converted, Format
+    from agolkit.kinds.feature_service.conversion.files import Converted, Format
 
 # Compressing these again costs time and saves nothing.
 _COMPRESSED = frozenset(
@@ -55,10 +55,10 @@ class Fetched:
             f"{counted(self.files, 'file')}, {self.bytes:,} bytes, in {self.to}."
         ]
         if self.format:
-            lines.append(
-                f"As {self.format}: {counted(self.layers, 'layer')} with {counted(self.rows, 'row')} "
-                f"and {counted(self.attachments, 'attachment')}."
-            )
+            converted = f"As {self.format}: {counted(self.layers, 'layer')} with {counted(self.rows, 'row')}"
+            # None are converted where they stay files, which "0 attachments" would hide.
+            converted += f" and {counted(self.attachments, 'attachment')}" if self.attachments else ""
+            lines.append(f"{converted}.")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     __repr__ = __str__
@@ -151,7 +151,7 @@ def fetch(
 
 def check_format(format: str) -> None:
     """Raise `UsageError` where saved layers cannot be converted to this."""
-    from agolkit.kinds.feature_service.conversion import FORMATS
+    from agolkit.kinds.feature_service.conversion.files import FORMATS
 
     if format not in FORMATS:
         raise UsageError(f"{format!r} is no format of fetched layers; there are {', '.join(FORMATS)}.")
@@ -159,7 +159,7 @@ def check_format(format: str) -> None:
 
 def _convert_item(store: Store, outcome: Outcome, format: Format, destination: _Destination) -> Converted | None:
     """Add the layers of an item in this format; nothing, where it has none or they cannot be converted."""
-    from agolkit.kinds.feature_service.conversion import convert
+    from agolkit.kinds.feature_service.conversion.files import convert
 
     with tempfile.TemporaryDirectory(prefix=".agolkit-", dir=destination.scratch) as folder:
         with _writing(destination.scratch):

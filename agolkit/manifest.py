@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agolkit.errors import StoreDamaged
-from agolkit.layout import item_folder, tree_path
+from agolkit.layout import allowed, item_folder, tree_path
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, shown, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.store.base import FORMAT, Store
@@ -167,8 +167,11 @@ def read_outcomes(store: Store, backup: str) -> list[Outcome]:
     name = store.resolve(backup)
     facts = store.summary(name)
     if facts["state"] == "unfinished":
-        found = [outcome_from_json(line) for line in _journal_lines(store, name) if "item" in line]
-        return list({outcome.item.id: outcome for outcome in found}.values())
+        lines = [line for line in _journal_lines(store, name) if "item" in line]
+        try:
+            return list({outcome.item.id: outcome for outcome in map(outcome_from_json, lines)}.values())
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreDamaged(f"The journal of the backup {name} cannot be read: {error!r}.") from error
     content = store.find(f"backups/{name}/{MANIFEST}")
     wanted = facts.get("files", {}).get(MANIFEST, {}).get("sha256")
     if content is None or hashlib.sha256(content).hexdigest() != wanted:
@@ -279,7 +282,8 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_from_json(line: Mapping[str, Any]) -> Outcome:
-    """The outcome that a line tells of. Fields that are not known are ignored, a missing one is a `KeyError`."""
+    """The outcome that a line tells of. Fields that are not known are ignored; a missing one is a `KeyError`, a path
+    that leads elsewhere a `ValueError`."""
     item = line["item"]
     return Outcome(
         item=Item(
@@ -299,23 +303,28 @@ def outcome_from_json(line: Mapping[str, Any]) -> Outcome:
         result=Result(line["result"]),
         observed=datetime.fromisoformat(line["observed"]),
         kind=line["kind"],
-        parts=tuple(
-            Part(
-                name=part["name"],
-                path=part["path"],
-                blob=Blob(part["sha256"], part["size"]),
-                reach=Reach(part["reach"]),
-                proof=part["proof"],
-                exact_name=part["exact_name"],
-            )
-            for part in line["parts"]
-        ),
+        parts=tuple(map(_part_from_json, line["parts"])),
         groups=tuple(line["groups"]),
         how=line["how"],
         left_out=tuple(line["left_out"]),
         attempts=line["attempts"],
         seconds=line["seconds"],
         message=line["message"],
+    )
+
+
+def _part_from_json(told: Mapping[str, Any]) -> Part:
+    path = told["path"]
+    # `fetch` would write where nobody asked it to.
+    if not allowed(path, windows=False) or "\\" in path or ":" in path:
+        raise ValueError(f"{path!r} is no path inside an item.")
+    return Part(
+        name=told["name"],
+        path=path,
+        blob=Blob(told["sha256"], told["size"]),
+        reach=Reach(told["reach"]),
+        proof=told["proof"],
+        exact_name=told["exact_name"],
     )
 
 

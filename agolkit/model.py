@@ -62,7 +62,7 @@ class Part:
     """One saved part of an item: which file, which blob, and what was proven of it."""
 
     name: str
-    """`item`, `data`, `thumbnail`, `metadata`, `resource`, `sharing`, `relations`, `definition`, `geodatabase`."""
+    """Which part it is: `item`, `data`, `thumbnail`, … Parts of the same name, such as resources, differ in `path`."""
     path: str
     """Where it stands inside the item's folder of the tree, always safe: `data.json`, `resources/a/b.png`."""
     blob: Blob
@@ -96,6 +96,15 @@ def shown(text: str) -> str:
 def counted(number: int, word: str) -> str:
     """The number with the word: `1 item`, `1,200 items`."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def in_bytes(size: float) -> str:
+    """`340 B`, `1.2 KB`, `25 MB`, in powers of 1,000."""
+    units = ["TB", "GB", "MB", "KB", "B"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        units.pop()
+    return f"{size:,.1f} {units[-1]}" if size < 9.95 and units[-1] != "B" else f"{size:,.0f} {units[-1]}"
 
 
 def plain(word: str) -> str:

@@ -1,14 +1,16 @@
-"""What all tests share: practice portals that are closed when a test ends."""
+"""What all tests share: practice portals that are closed when a test ends, and an empty store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from agolkit.sandbox import Sandbox, Settings
 from agolkit.sandbox.organization import Organization
+from agolkit.store import LocalStore
 
 
 @pytest.fixture
@@ -20,3 +22,9 @@ def open_sandbox() -> Iterator[Callable[..., Sandbox]]:
             return stack.enter_context(Sandbox(org, Settings(**settings)))  # type: ignore[arg-type]
 
         yield start
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """An empty store in the test's own folder."""
+    return LocalStore(tmp_path / "store")

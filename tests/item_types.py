@@ -62,12 +62,11 @@ NOT_SAVED = """\
 """
 
 
-def outcomes_of_the_city() -> list[Outcome]:
-    """What a backup of the practice city makes of its items, with no type left out."""
-    with TemporaryDirectory() as folder, Sandbox(city.springfield()) as sandbox:
-        store = ak.open_store(folder)
-        ak.backup(connect(sandbox), store, ak.BackupOptions(exclude_types=[]))
-        return read_outcomes(store, "latest")
+def outcomes_of(portal: ak.Portal, folder: Path, **options: object) -> list[Outcome]:
+    """What a backup with these options makes of the items of a portal."""
+    store = ak.open_store(folder)
+    ak.backup(portal, store, ak.BackupOptions.from_mapping(options))
+    return read_outcomes(store, "latest")
 
 
 def page(outcomes: Iterable[Outcome]) -> str:
@@ -153,4 +152,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(outcomes_of_the_city()), encoding="utf-8")
+    with TemporaryDirectory() as place, Sandbox(city.springfield()) as sandbox:
+        found = outcomes_of(connect(sandbox), Path(place), exclude_types=[])
+    PAGE.write_text(page(found), encoding="utf-8")

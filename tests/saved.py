@@ -60,6 +60,13 @@ def save_part(
     return Part(name, path, blob, reach, exact_name=exact_name)
 
 
+def read_part(store: Store, outcome: Outcome, path: str) -> bytes:
+    """The saved bytes of one part of an item."""
+    part = next(part for part in outcome.parts if part.path == path)
+    with store.open_blob(part.blob.sha256) as stream:
+        return stream.read()
+
+
 def sample_outcomes(store: Store) -> list[Outcome]:
     """A map with awkward resources, a service with a geodatabase, and an item that was left out."""
     paths = safe_paths(RESOURCES, "resources/")

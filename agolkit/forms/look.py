@@ -27,6 +27,7 @@ STYLE = """<style>
 .agk-field {overflow: visible; padding: 2px 0 6px}
 .agk-field > .widget-inline-hbox {flex-direction: column; align-items: stretch; height: auto}
 .agk-field > .widget-inline-hbox > select, .agk-field > .widget-inline-hbox > input {flex: 0 0 auto; width: 100%}
+.agk-field > .widget-dropdown > select {min-height: 28px}
 .agk-field > .widget-checkbox {flex-direction: row}
 .agk-label, .agk-field > .widget-inline-hbox > .widget-label {font-weight: 600; line-height: 1.5; width: auto;
   height: auto; text-align: left; padding: 0}

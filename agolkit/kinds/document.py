@@ -6,12 +6,13 @@ from functools import partial
 from typing import Any
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.contents import note_absent_content
-from agolkit.kinds.elsewhere import note_elsewhere
 from agolkit.kinds.file import keep_file
 from agolkit.kinds.parts import extension_of, fetch_data, json_in
+from agolkit.kinds.resource_content import note_absent_content
 from agolkit.kinds.saving import MOST_SAID, Saving
 from agolkit.kinds.secrets import without_secrets
+from agolkit.kinds.sites import note_site
+from agolkit.kinds.types import known_type
 from agolkit.model import Reach, counted, plain
 from agolkit.portal import Received
 from agolkit.store import Spool
@@ -50,7 +51,10 @@ def _save_data(saving: Saving) -> None:
         elif saving.item.url:
             saving.described = "The portal holds no data for this item; it is an address only."
     note_absent_content(saving, document)
-    note_elsewhere(saving, document)
+    note_site(saving, document)
+    known = known_type(saving.item.type)
+    if known is not None and known.elsewhere:
+        saving.missing.append(known.elsewhere)
 
 
 def _keep(saving: Saving, spool: Spool, received: Received, document: Any) -> None:
@@ -73,4 +77,4 @@ def _keep_without_secrets(saving: Saving, spool: Spool, document: Any) -> None:
         return
     said = counted(len(withheld), "secret") + " left out"
     saving.keep_json("data", "data.json", cleaned, said)
-    saving.notes.append(f"data: {said} ({', '.join(withheld[:MOST_SAID])}); enter them again after a restore")
+    saving.notes.append(f"data: {said} ({', '.join(withheld[:MOST_SAID])}), to be entered again after a restore")

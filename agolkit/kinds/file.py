@@ -8,7 +8,7 @@ import zlib
 from functools import partial
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.parts import extension_of, fetch_data, length_reach
+from agolkit.kinds.parts import IMAGES, extension_of, fetch_data, length_reach
 from agolkit.kinds.saving import Saving
 from agolkit.layout import extension
 from agolkit.model import Item, Reach
@@ -20,19 +20,21 @@ ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0"
 """An Office document that is protected by a password, whatever its ending."""
 SIGNATURES = {
+    **{ending: (magic,) for magic, ending in IMAGES.items()},
     ".7z": (b"7z\xbc\xaf\x27\x1c",),
     ".docx": (ZIP, OLE),
-    ".gif": (b"GIF8",),
     ".gpkg": (b"SQLite format 3\x00",),
-    ".jpg": (b"\xff\xd8\xff",),
     ".kmz": (ZIP,),
     ".parquet": (b"PAR1", b"PARE"),
     ".pdf": (b"%PDF-",),
-    ".png": (b"\x89PNG",),
     ".pptx": (ZIP, OLE),
     ".xlsx": (ZIP, OLE),
 }
 """How a file with this ending must begin. Endings that are used for several formats are not listed."""
+
+
+UNPACKED, MOST_TIMES = 10 << 30, 100
+"""A zip that unpacks to more bytes than this, and to more times its own size, is not unpacked: it would take days."""
 
 
 def save_file(saving: Saving) -> None:
@@ -101,11 +103,15 @@ def proven_members(spool: Spool) -> int:
     Raises
     ------
     CheckFailed
-        The zip is cut off, a member is damaged or cannot be read without a password. Fetching it again may help.
+        The zip is cut off, a member is damaged or cannot be read without a password, or it unpacks to far more than
+        any data would. Fetching it again may help.
     """
     try:
         with spool.open() as stream, zipfile.ZipFile(stream) as archive:
             members = [info for info in archive.infolist() if not info.is_dir()]
+            unpacked = sum(info.file_size for info in members)
+            if unpacked > max(UNPACKED, MOST_TIMES * spool.size):
+                raise CheckFailed(f"the zip would unpack to {unpacked:,} bytes, and is not tested.")
             for info in members:
                 with archive.open(info) as member:
                     while member.read(1 << 20):

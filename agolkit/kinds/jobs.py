@@ -11,9 +11,9 @@ from agolkit.kinds.saving import Saving
 from agolkit.model import Sink
 from agolkit.progress import beat, pause
 
-FIRST_LOOK = 0.25
+FIRST_LOOK = 0.05
 LONGEST_LOOK = 2.0
-"""Seconds between two questions for the state of a job; each wait is half as long again as the last."""
+"""Seconds between two questions for the state of a job; each wait is twice as long as the last."""
 
 
 def wait_for_job(ask: Callable[[], tuple[str, str]], *, allowed: float) -> None:
@@ -35,17 +35,17 @@ def wait_for_job(ask: Callable[[], tuple[str, str]], *, allowed: float) -> None:
             said, message = ask()
         except (PortalError, ConnectionTrouble) as error:
             if not error.transient:
-                raise JobFailed(f"The export was lost on the server: {error}") from None
+                raise JobFailed(f"The job was lost on the server: {error}") from None
             said = str(error)
         else:
             if said == "completed":
                 return
             if said == "failed":
-                raise JobFailed(f"The export failed on the server: {message or 'it gave no reason'}")
+                raise JobFailed(f"The job failed on the server: {message or 'it gave no reason'}")
         beat()
         pause(look)
-        look = min(look * 1.5, LONGEST_LOOK)
-    raise JobFailed(f"The export was not done after {allowed:,.0f} seconds; the server's last word was {said!r}.")
+        look = min(look * 2, LONGEST_LOOK)
+    raise JobFailed(f"The job was not done after {allowed:,.0f} seconds; the server's last word was {said!r}.")
 
 
 def export_into(saving: Saving, sink: Sink, export_format: str) -> None:

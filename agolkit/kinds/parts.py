@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from agolkit.errors import CheckFailed, NotFound
-from agolkit.kinds.contents import has_content_in_resources
 from agolkit.kinds.relations import relation_types
+from agolkit.kinds.resource_content import has_content_in_resources
 from agolkit.kinds.saving import Saving
 from agolkit.layout import extension, safe_paths
 from agolkit.model import Item, Reach

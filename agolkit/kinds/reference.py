@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.contents import STYLE_RESOURCE, note_absent_content
 from agolkit.kinds.parts import fetch, json_in
+from agolkit.kinds.resource_content import STYLE_RESOURCE, note_absent_content
 from agolkit.kinds.saving import Saving
 from agolkit.kinds.tiles import save_tiles
 from agolkit.model import Reach

@@ -17,9 +17,8 @@ from agolkit.kinds.jobs import wait_for_job
 from agolkit.kinds.saving import Saving
 from agolkit.kinds.scenes import save_scene
 from agolkit.kinds.tile_package import Place, prove_origin, read_package
-from agolkit.model import Item, Reach, Sink, plain
+from agolkit.model import Item, Reach, Sink, in_bytes, plain
 from agolkit.portal import TileEstimate, TileFacts, TileService, package_ending
-from agolkit.report.figures import in_bytes
 
 PACKAGES = frozenset(
     plain(item_type)
@@ -95,9 +94,11 @@ def _save_exported(saving: Saving, service: TileService) -> None:
         else:
             is_same = prove_origin(spool.path(), package, facts, partial(_served_tile, saving, service))
             levels = in_ranges(package.levels)
+            if facts.is_exact and (lacking := in_ranges(set(facts.levels) - package.levels)):
+                saving.missing.append(f"tiles of levels {lacking}: the service has them, the package does not")
             expected = f" ({estimate.tiles:,} estimated)" if estimate.tiles else ""
             proof = f"{package.tiles:,} tiles of levels {levels}{expected}"
-            proof += f", {len(package.largest)} of them compared with the service" if is_same else ""
+            proof += f", {len(package.largest)} of them compared with the service" if is_same else ", by their extent"
             reach = Reach.CONTENT if is_same else Reach.PARSED
         saving.keep("tiles", spool, f"tiles{ending}", reach, proof)
     saving.notes.append(f"its tiles of levels {levels} are saved as a package that the service made of them")
@@ -158,9 +159,8 @@ def _save_scene(saving: Saving, url: str) -> None:
 
 
 def _note_missing(saving: Saving, why: str) -> None:
-    saving.missing.append(
-        f"data: what it serves lives in this portal, no package that it was published from could be saved, and {why}"
-    )
+    # The reason comes early: tables show the beginning of a message only.
+    saving.missing.append(f"data: no package saved, and {why}")
 
 
 class Bounded:

@@ -50,7 +50,7 @@ class ServiceLayer:
             global_id_field=raw.get("globalIdField") or None,
             has_attachments=bool(raw.get("hasAttachments")),
             lists_attachments=bool((raw.get("advancedQueryCapabilities") or {}).get("supportsQueryAttachments")),
-            page=min(int(raw.get("maxRecordCount") or 1000), LARGEST_PAGE),
+            page=max(1, min(int(raw.get("maxRecordCount") or 1000), LARGEST_PAGE)),
             fields=frozenset(
                 str(field["name"]).casefold()
                 for field in raw.get("fields") or ()
@@ -78,6 +78,17 @@ class AttachmentFact:
 def plain_id(global_id: object) -> str:
     """A GlobalID in the form in which it is compared: upper case, without braces."""
     return str(global_id).strip("{}").upper()
+
+
+def _object_id(value: Any, layer: ServiceLayer) -> int:
+    """An object id that a service tells; some write it as text, or as `3.0`."""
+    try:
+        object_id = int(value)
+    except (TypeError, ValueError, OverflowError):
+        object_id = None
+    if object_id is None or abs(object_id) >> 63 or (isinstance(value, float) and value != object_id):
+        raise NotAnAnswer(f"Layer {layer.name!r} has a row whose object id is {value!r:.40}.")
+    return object_id
 
 
 def _ids(answer: Mapping[str, Any]) -> list[int]:
@@ -146,8 +157,8 @@ class FeatureService:
             rows = [feature["attributes"] for feature in answer.get("features") or ()]
             page: dict[int, str] = {}
             for row in rows:
-                object_id = int(row[layer.object_id_field])
-                page[object_id] = plain_id(row[layer.global_id_field]) if layer.global_id_field else str(object_id)
+                object_id = _object_id(row.get(layer.object_id_field), layer)
+                page[object_id] = plain_id(row.get(layer.global_id_field)) if layer.global_id_field else str(object_id)
             if page:
                 yield page
             if not rows or (not answer.get("exceededTransferLimit") and len(rows) < layer.page):
@@ -159,13 +170,17 @@ class FeatureService:
         object_ids = sorted(rows)
         seen: set[tuple[int, int]] = set()
         for at in range(0, len(object_ids), OBJECT_IDS_A_REQUEST):
-            for object_id, info in self._attachments_of(layer, object_ids[at : at + OBJECT_IDS_A_REQUEST]):
-                key = object_id, int(info["id"])
-                if object_id in rows and key not in seen:
-                    seen.add(key)
-                    name, size = str(info.get("name") or ""), max(0, int(info.get("size") or 0))
-                    raw = {**info, "parentObjectId": object_id}
-                    yield AttachmentFact(rows[object_id], *key, name, size, raw)
+            try:
+                some = list(self._attachments_of(layer, object_ids[at : at + OBJECT_IDS_A_REQUEST]))
+                for object_id, info in some:
+                    key = object_id, int(info["id"])
+                    if object_id in rows and key not in seen:
+                        seen.add(key)
+                        name, size = str(info.get("name") or ""), max(0, int(info.get("size") or 0))
+                        raw = {**info, "parentObjectId": object_id}
+                        yield AttachmentFact(rows[object_id], *key, name, size, raw)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise NotAnAnswer(f"Layer {layer.name!r} lists attachments in an unknown form ({error!r}).") from None
 
     def _attachments_of(self, layer: ServiceLayer, some: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:
         """(object id, what is said of an attachment) of a few rows; of fewer, where all is too much for one answer."""
@@ -218,7 +233,7 @@ class FeatureService:
         answer = self._query(layer, {"where": "1=1", "returnIdsOnly": "true"})
         if "objectIds" not in answer:
             raise NotAnAnswer(f"Layer {layer.name!r} did not list its object ids.")
-        return array("q", sorted(int(each) for each in answer["objectIds"] or ()))
+        return array("q", sorted(_object_id(each, layer) for each in answer["objectIds"] or ()))
 
     def fetch_rows(self, layer: ServiceLayer, first: int, last: int, sink: Sink) -> Received:
         """Stream the query answer with all rows from object id `first` to `last`, geometry in full, into `sink`."""

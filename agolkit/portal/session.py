@@ -169,9 +169,10 @@ def connection_errors(what: str) -> Iterator[None]:
         TimeoutError,
     ) as error:
         causes = list(_causes(error))
-        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+        if untrusted is not None:
             raise Unreachable(
-                f"{what}: the server's certificate is not trusted ({_first_words(causes[-1])}). If the portal uses a "
+                f"{what}: the server's certificate is not trusted ({untrusted.verify_message}). If the portal uses a "
                 "certificate of your own organization, give its CA file as ca_bundle (AGOLKIT_CA_BUNDLE)."
             ) from error
         if any(isinstance(cause, _CUT_OFF) for cause in causes):

@@ -7,7 +7,8 @@ a result of it; either is understood.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -37,6 +38,8 @@ class TileFacts:
 
     levels: tuple[int, ...]
     """Levels of detail that have tiles; empty where the service has none."""
+    is_exact: bool
+    """Whether the service says which levels have tiles, and not only which its tiling scheme knows."""
     extent: Mapping[str, Any]
     export_allowed: bool
     most_tiles: int | None
@@ -46,12 +49,15 @@ class TileFacts:
     def from_json(cls, raw: Mapping[str, Any]) -> TileFacts:
         listed = [int(lod["level"]) for lod in (raw.get("tileInfo") or {}).get("lods") or ()]
         first, last = raw.get("minLOD"), raw.get("maxLOD")
+        is_exact = False
         if isinstance(first, int) and isinstance(last, int):
+            is_exact = True
             # The tiling scheme goes further, down to levels for which no tile was made.
             listed = [level for level in listed if first <= level <= last]
         most = raw.get("maxExportTilesCount")
         return cls(
             levels=tuple(sorted(listed)),
+            is_exact=is_exact,
             extent=raw.get("fullExtent") or {},
             export_allowed=raw.get("exportTilesAllowed") is True,
             most_tiles=most if isinstance(most, int) and most > 0 else None,
@@ -67,6 +73,15 @@ class TileEstimate:
     tiles: int | None
 
 
+@contextmanager
+def _in_known_form(what: str) -> Iterator[None]:
+    """Turn what goes wrong with an answer in another form into `NotAnAnswer`."""
+    try:
+        yield
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise NotAnAnswer(f"{what} comes in an unknown form ({error!r}).") from None
+
+
 class TileService:
     """Reads one hosted service of tiles through the portal's session."""
 
@@ -75,6 +90,7 @@ class TileService:
         self.url = url.rstrip("/")
         self.is_vector = self.url.endswith("/VectorTileServer")
 
+    @_in_known_form("The description of the service")
     def facts(self) -> TileFacts:
         """Which tiles there are, and whether they may be exported."""
         return TileFacts.from_json(self.portal.get_json(self.url))
@@ -98,6 +114,7 @@ class TileService:
         # Asked again where no answer came: a second job costs the server time, and leaves nothing behind.
         return str(self.portal.get_json(f"{self.url}/{operation}", params, needs={"jobId": str})["jobId"])
 
+    @_in_known_form("The state of the export")
     def job_status(self, job_id: str) -> tuple[str, str]:
         """(`completed`, `failed` or the server's own word, message) of a job."""
         job = self._job(job_id)
@@ -105,6 +122,7 @@ class TileService:
         messages = [each.get("description") for each in job.get("messages") or () if isinstance(each, dict)]
         return STATES.get(said, said), str(job.get("message") or (messages[-1] if messages else "") or "")
 
+    @_in_known_form("The estimate of the export")
     def estimate(self, job_id: str) -> TileEstimate:
         """What an estimate that is completed came to."""
         job = self._job(job_id)
@@ -115,6 +133,7 @@ class TileService:
             _number(told.get("totalTilesToExport") or job.get("estimatedNumTiles")),
         )
 
+    @_in_known_form("The result of the export")
     def package(self, job_id: str) -> str:
         """Address of the one package that an export has made.
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from agolkit.model import Outcome, Result
+from agolkit.model import Outcome, Result, in_bytes
 
 
 def sums(outcomes: Iterable[Outcome]) -> tuple[Counter[Result], Counter[Result]]:
@@ -52,15 +52,6 @@ def count(number: int) -> str:
 def percent(part: int, whole: int) -> str:
     """`87 %`, rounded down, so that 100 % means all."""
     return f"{100 * part // whole} %" if whole else "nothing"
-
-
-def in_bytes(size: float) -> str:
-    """`340 B`, `1.2 KB`, `25 MB`, in powers of 1,000."""
-    units = ["TB", "GB", "MB", "KB", "B"]
-    while size >= 999.5 and len(units) > 1:
-        size /= 1000
-        units.pop()
-    return f"{size:,.1f} {units[-1]}" if size < 9.95 and units[-1] != "B" else f"{size:,.0f} {units[-1]}"
 
 
 def duration(seconds: float) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from agolkit.model import Outcome, Result
+from agolkit.model import Outcome, Result, in_bytes
 from agolkit.report.beside import Beside
-from agolkit.report.figures import by_size, count, in_bytes, size_is_unknown, size_of, size_text
+from agolkit.report.figures import by_size, count, size_is_unknown, size_of, size_text
 from agolkit.report.pieces import ITEM_COLUMNS, MEANING, TOP, row, value_text
 
 _CHOOSING = ("folders", "owners", "groups", "types", "query")

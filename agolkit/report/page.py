@@ -12,14 +12,13 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from agolkit.model import Outcome, Result, shown
+from agolkit.model import Outcome, Result, in_bytes, shown
 from agolkit.options import BackupOptions
 from agolkit.report.beside import Beside
 from agolkit.report.figures import (
     by_size,
     count,
     duration,
-    in_bytes,
     modified,
     moment,
     percent,

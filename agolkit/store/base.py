@@ -202,11 +202,19 @@ class Store(ABC):
         self._check_writable()
         blob = Blob(spool.sha256, spool.size)
         with self._alone(blob.sha256):
-            is_new = self.blob_size(blob.sha256) != blob.size or not self._is_whole(blob.sha256)
+            is_new = not self._is_there(blob)
             if is_new:
                 self.keep(blob_key(blob.sha256), spool, read_only=True)
             self._proven.add(blob.sha256)
             return blob, is_new
+
+    def holds(self, blob: Blob) -> bool:
+        """Whether a blob is there and still what was saved; it is read once in a run. Safe in threads."""
+        with self._alone(blob.sha256):
+            is_there = self._is_there(blob)
+            if is_there:
+                self._proven.add(blob.sha256)
+            return is_there
 
     def blob_size(self, sha256: str) -> int | None:
         """Bytes of a blob; `None` where the store has no such blob."""
@@ -317,19 +325,21 @@ class Store(ABC):
                 "It can be read; to write to it, install a newer agolkit."
             )
 
-    def _is_whole(self, sha256: str) -> bool:
+    def _is_there(self, blob: Blob) -> bool:
         """Whether a blob is known, or found, to be what it was when it was saved."""
-        if sha256 in self._proven:
+        if self.blob_size(blob.sha256) != blob.size:
+            return False
+        if blob.sha256 in self._proven:
             return True
         digest = hashlib.sha256()
         try:
-            with self.open_blob(sha256) as stream:
+            with self.open_blob(blob.sha256) as stream:
                 while chunk := stream.read(CHUNK):
                     beat()
                     digest.update(chunk)
         except OSError:  # a disk that cannot read it any more may still write it anew
             return False
-        return digest.hexdigest() == sha256
+        return digest.hexdigest() == blob.sha256
 
     @contextmanager
     def _alone(self, sha256: str) -> Iterator[None]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from agolkit.errors import AgolkitError, Forbidden, NotFound, SignInError, StoreDamaged, Unreachable, UsageError
 from agolkit.inventory import take_inventory
-from agolkit.kinds.feature_service.proofs import saved_definition, saved_rows
+from agolkit.kinds.feature_service.definition import layers_by_id, load_definition, saved_rows
 from agolkit.model import Item, Outcome, Result, from_epoch_ms, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.portal import FeatureService, Portal, ServiceLayer
@@ -83,32 +83,29 @@ def _changes(store: Store, portal: Portal, outcome: Outcome, live: Item) -> str:
     found = []
     if live.modified != saved.modified:
         found.append(f"it was modified {_moment(live.modified)}; the backup has it of {_moment(saved.modified)}")
-    definition = next((part for part in outcome.parts if part.name == "definition"), None)
-    rows: dict[int, int] = {}
-    if definition is not None:
-        try:
-            facts = saved_definition(store, definition)
-        except (StoreDamaged, ValueError):
-            facts = {}  # damage, which is reported as such
-        rows = saved_rows(facts)
-        if rows:
-            found += _changes_of_layers(FeatureService(portal, live.url), facts, rows)
+    try:
+        definition = load_definition(store, outcome.parts)
+    except (StoreDamaged, ValueError):
+        definition = {}  # damage, which is reported as such
+    rows = saved_rows(definition)
+    if rows:
+        found += _changes_of_layers(FeatureService(portal, live.url), definition, rows)
     # The portal works out the size of a hosted layer anew now and then; its rows say more.
     if outcome.result is Result.VERIFIED and live.size != saved.size and not rows:
         found.append(f"the portal states {_size(live.size)}, and {_size(saved.size)} when it was saved")
     return "; ".join(found)
 
 
-def _changes_of_layers(service: FeatureService, facts: Mapping[str, Any], rows: Mapping[int, int]) -> list[str]:
+def _changes_of_layers(service: FeatureService, definition: Mapping[str, Any], rows: Mapping[int, int]) -> list[str]:
     """How the layers of a service differ from those that were saved with these numbers of rows."""
     try:
-        live = _layers(service.describe())
+        live = layers_by_id(service.describe())
         counts = {number: service.count(ServiceLayer.from_json(live[number])) for number in rows if number in live}
     except (SignInError, Unreachable):
         raise
     except AgolkitError as error:
         return [f"its layers could not be compared: {error}"]
-    saved = _layers(facts)
+    saved = layers_by_id(definition)
     found = [f"layer {raw.get('name')!r} is new" for number, raw in live.items() if number not in saved]
     for number in rows:
         name = saved[number].get("name")
@@ -119,12 +116,6 @@ def _changes_of_layers(service: FeatureService, facts: Mapping[str, Any], rows: 
         elif (edited := _last_edit(live[number])) > _last_edit(saved[number]):
             found.append(f"layer {name!r} was edited {_moment(from_epoch_ms(edited))}")
     return found
-
-
-def _layers(definition: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    """The layers and tables of a definition by id."""
-    told = definition["layers"]
-    return {int(raw["id"]): raw for raw in [*told["layers"], *told["tables"]]}
 
 
 def _last_edit(layer: Mapping[str, Any]) -> int:

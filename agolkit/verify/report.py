@@ -84,7 +84,7 @@ class VerifyReport:
             lines += [f"The portal differs from it in {counted(len(self.differences), 'item')}:"]
             lines += _some(self.differences)
         elif self.differences is not None:
-            lines.append("The portal holds what it holds: no item is new, gone or changed since.")
+            lines.append("The portal still holds the same: no item is new, gone or changed since.")
         return shown("\n".join(lines))
 
     __repr__ = __str__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,10 @@ import pytest
 import shapely
 from caller import Caller
 
-from agolkit.sandbox import Sandbox, city
+from agolkit.sandbox import Sandbox
 from agolkit.sandbox.organization import Item, Layer
 
 Address = Callable[[str], str]
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(city.springfield()) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def caller(sandbox: Sandbox) -> Iterator[Caller]:
-    with Caller(sandbox, "city_admin") as signed_in:
-        yield signed_in
 
 
 @pytest.fixture(scope="module")

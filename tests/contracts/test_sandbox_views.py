@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,10 @@ import pyogrio
 import pytest
 from caller import Caller
 
-from agolkit.sandbox import Sandbox, city
+from agolkit.sandbox import Sandbox
 from agolkit.sandbox.organization import Layer
 
 Address = Callable[[str], str]
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(city.springfield()) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def caller(sandbox: Sandbox) -> Iterator[Caller]:
-    with Caller(sandbox, "city_admin") as signed_in:
-        yield signed_in
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +77,19 @@ def test_sources_of_a_view_are_listed_once_each(sandbox: Sandbox, caller: Caller
             }
             for name in names
         ]
+
+
+def test_the_service_of_a_joined_layer_is_a_source_too(sandbox: Sandbox, caller: Caller, address: Address) -> None:
+    """`sources` names the service that a view joins, after the one that it shows."""
+    layer = held(sandbox, "Hydrants_inspected", 0)
+    left = layer.join
+    assert left is not None
+    layer.join = replace(left, service="Streets")
+    try:
+        named = caller.get(address("Hydrants_inspected/sources"))["services"]
+    finally:
+        layer.join = left
+    assert [each["name"] for each in named] == ["Water_Network", "Streets"]
 
 
 def test_joined_view_has_the_fields_of_both_layers(sandbox: Sandbox, caller: Caller, address: Address) -> None:

@@ -1,4 +1,4 @@
-"""One finished backup of the practice city, for the tests that compare it with the city."""
+"""A finished backup of the practice city, for the tests that compare it with the city."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portals import connect
+from saved import read_part
 
 import agolkit as ak
 from agolkit.manifest import read_outcomes
@@ -20,7 +21,7 @@ from agolkit.store import Store
 
 @dataclass
 class Run:
-    """A backup with the default options, and the city that it was made of."""
+    """A backup, and the city that it was made of."""
 
     sandbox: Sandbox
     portal: ak.Portal
@@ -31,18 +32,16 @@ class Run:
 
     def saved(self, item_id: str, path: str) -> bytes:
         """The bytes of one part."""
-        part = next(part for part in self.outcomes[item_id].parts if part.path == path)
-        with self.store.open_blob(part.blob.sha256) as stream:
-            return stream.read()
+        return read_part(self.store, self.outcomes[item_id], path)
 
 
 @contextmanager
-def backed_up_springfield(folder: Path) -> Iterator[Run]:
+def backed_up_springfield(folder: Path, options: ak.BackupOptions) -> Iterator[Run]:
     """The city, saved below `folder`; the portal is open as long as the block runs."""
     with Sandbox(city.springfield()) as sandbox:
         before = copy.deepcopy(sandbox.org.items)
         portal = connect(sandbox)
         store = ak.open_store(folder / "springfield")
-        summary = ak.backup(portal, store)
+        summary = ak.backup(portal, store, options)
         outcomes = {outcome.item.id: outcome for outcome in read_outcomes(store, "latest")}
         yield Run(sandbox, portal, store, summary, outcomes, before)

@@ -231,6 +231,45 @@ def test_changes_that_do_not_add_up_are_not_relied_on(town: Town, prepare: Calla
     assert town.saved(outcome) == town.held
 
 
+@pytest.mark.parametrize("prepare", [forget, refuse, say()], ids=["forgotten", "refused", "no attachments"])
+def test_a_stamp_is_not_believed_against_the_change_tracking(town: Town, prepare: Callable[[Town], None]) -> None:
+    """Where something was edited, nobody tells what, and the stamp stands still, every attachment is fetched."""
+    town.service.capabilities = TRACKED
+    town.back_up()
+    stamp = town.layer.last_edit
+    town.replace_photo()
+    town.layer.last_edit = stamp
+    prepare(town)
+    outcome = town.back_up()
+    assert (outcome.result, town.downloads()) == (Result.VERIFIED, ROWS * EACH)
+    assert town.saved(outcome) == town.held
+
+
+def test_a_stamp_is_not_believed_against_the_list(town: Town) -> None:
+    """A stamp that stood still while a photo was added does not tell of photos that were replaced."""
+    town.service.capabilities = "Query,Editing"
+    town.back_up()
+    stamp = town.layer.last_edit
+    town.add_photo()
+    town.replace_photo()
+    town.layer.last_edit = stamp
+    outcome = town.back_up()
+    assert (outcome.result, town.downloads()) == (Result.VERIFIED, ROWS * EACH + 1)
+    assert town.saved(outcome) == town.held
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["text", *({"parentObjectId": parent, "attachmentInfos": [{"name": "x"}]} for parent in (None, 1))],
+)
+def test_a_list_in_an_unknown_form_is_said(town: Town, group: object) -> None:
+    """What cannot be understood is named as the service's doing, and the rows are saved."""
+    town.sandbox.faults.add(Fault(r"/0/queryAttachments$", body={"attachmentGroups": [group]}))
+    outcome = town.back_up()
+    assert outcome.result is Result.PARTIAL
+    assert "Layer 'survey' lists attachments in an unknown form" in outcome.message
+
+
 def test_changes_may_come_as_a_job(town: Town) -> None:
     """A service that answers with the address of a job is asked until the job is done."""
     town.service.capabilities = TRACKED
@@ -273,6 +312,12 @@ def cut_photo(town: Town, outcome: Outcome) -> None:
     path.write_bytes(path.read_bytes()[:100])
 
 
+def spoil_photo(town: Town, outcome: Outcome) -> None:
+    path = first_blob(town.store, outcome, "attachment")
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
 def lose_list(town: Town, outcome: Outcome) -> None:
     first_blob(town.store, outcome, "attachments").unlink()
 
@@ -284,7 +329,7 @@ def spoil_manifest(town: Town, _outcome: Outcome) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "fetched"),
-    [(lose_photo, 1), (cut_photo, 1), (lose_list, ROWS * EACH), (spoil_manifest, ROWS * EACH)],
+    [(lose_photo, 1), (cut_photo, 1), (spoil_photo, 1), (lose_list, ROWS * EACH), (spoil_manifest, ROWS * EACH)],
 )
 def test_what_the_store_has_lost_is_fetched_again(
     town: Town, damage: Callable[[Town, Outcome], None], fetched: int
@@ -320,8 +365,11 @@ def test_attachments_of_a_view_are_always_fetched(town: Town) -> None:
         assert (outcome.result, town.downloads()) == (Result.VERIFIED, ROWS * EACH)
 
 
-def test_photos_that_come_and_go_meanwhile_are_in_the_list_or_not_saved(town: Town) -> None:
-    """The set that is saved is the one that is served at the end."""
+@pytest.mark.parametrize("has_stamps", [True, False])
+def test_photos_that_come_and_go_meanwhile_are_in_the_list_or_not_saved(town: Town, has_stamps: bool) -> None:
+    """The set that is saved is the one that is served at the end, also of a service that does not say what moved."""
+    if not has_stamps:
+        town.layer.definition["editingInfo"] = None
 
     def edit() -> None:
         town.add_photo()

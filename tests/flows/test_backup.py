@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas
 import pytest
-from city_run import Run, backed_up_springfield
+from city_run import Run
 from portals import connect
 
 import agolkit as ak
@@ -20,12 +19,6 @@ from agolkit.model import Outcome, Result
 from agolkit.progress import Event
 from agolkit.sandbox import Fault, Sandbox, Settings, city
 from agolkit.sandbox.organization import Organization
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    with backed_up_springfield(tmp_path_factory.mktemp("backups")) as run:
-        yield run
 
 
 def test_every_item_has_its_expected_result_exactly_once(run: Run) -> None:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from portals import connect
+from saved import zipped
 
 import agolkit as ak
 from agolkit.model import Outcome, Result
 from agolkit.progress import Event, Progress
 from agolkit.sandbox import Fault, Sandbox, Settings, city
 from agolkit.sandbox.organization import Bytes, Item, Service
-
-
-def zip_of(**files: bytes) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return made.getvalue()
 
 
 @pytest.fixture
@@ -78,8 +69,8 @@ EXPORT_FAULTS: dict[str, tuple[Fault, str]] = {
     "the state of the job cannot be asked for a while": (Fault(path="/status$", status=503, times=4), ""),
     "the job says a word that nobody knows": (Fault(path="/status$", body={"status": "pondering"}, times=3), ""),
     "the job fails once": (Fault(path="/status$", body=FAILED, times=1), ""),
-    "the job always fails": (Fault(path="/status$", body=FAILED), ROWS + "The export failed on the server: No room."),
-    "the geodatabase is a zip of nothing": (Fault(path=EXPORTED, body=zip_of()), ROWS + "the zip holds 0"),
+    "the job always fails": (Fault(path="/status$", body=FAILED), ROWS + "The job failed on the server: No room."),
+    "the geodatabase is a zip of nothing": (Fault(path=EXPORTED, body=zipped({})), ROWS + "the zip holds 0"),
     "the geodatabase is no zip at all": (Fault(path=EXPORTED, body=b"\0\1" * 999), ROWS + "the zip is damaged"),
 }
 
@@ -150,7 +141,7 @@ def test_a_row_that_is_not_exported_is_noticed(tmp_path: Path, sandbox: Sandbox)
     assert f"{rows:,} of {rows + 1:,} rows" in outcome.message
 
 
-ZIP, PDF = zip_of(a=b"x" * 9999), b"%PDF-1.7 and so on"
+ZIP, PDF = zipped({"a": b"x" * 9999}), b"%PDF-1.7 and so on"
 GONE = {"error": {"code": 498, "message": "Invalid token.", "details": []}}
 FILE_FAULTS: dict[str, tuple[str, bytes, Fault | None, Result, str]] = {
     "cut off once": ("a.zip", ZIP, Fault(path="/data$", cut_after=50, times=1), Result.VERIFIED, ""),
@@ -282,7 +273,7 @@ def test_the_files_of_a_form_are_saved(sandbox: Sandbox, tmp_path: Path) -> None
     """What a form keeps below `info/` is a part of it, and so are its pictures."""
     with sandbox:
         item = add_item(
-            sandbox, "Form", zip_of(a=b"1"), name="form.zip", info={"form.json": b"{}", "forminfo.json": b"[]"}
+            sandbox, "Form", zipped({"a": b"1"}), name="form.zip", info={"form.json": b"{}", "forminfo.json": b"[]"}
         )
         outcome = outcome_of(sandbox, item, tmp_path / "store")
     assert outcome.result is Result.VERIFIED
@@ -322,7 +313,7 @@ def test_an_item_deleted_meanwhile_has_failed(sandbox: Sandbox, tmp_path: Path) 
     [
         (b'{"future": true}', "application/json", None, "data.json", "parsed"),
         (b"\x01\x02\x03\x04", "application/octet-stream", "thing.holo", "data.holo", "length"),
-        (zip_of(a=b"1"), "application/zip", "thing.zip", "data.zip", "content"),
+        (zipped({"a": b"1"}), "application/zip", "thing.zip", "data.zip", "content"),
     ],
 )
 def test_an_unknown_type_is_saved_as_what_the_portal_answers(
@@ -339,7 +330,9 @@ def test_an_unknown_type_is_saved_as_what_the_portal_answers(
 
 def hosted_tiles(sandbox: Sandbox, **facts: object) -> Item:
     """A hosted tile layer and the package that it was published from."""
-    package = Item("d" * 32, sandbox.org.admin, "Tile Package", "Tiles", data=Bytes(zip_of(a=b"tile")), name="t.tpkx")
+    package = Item(
+        "d" * 32, sandbox.org.admin, "Tile Package", "Tiles", data=Bytes(zipped({"a": b"tile"})), name="t.tpkx"
+    )
     sandbox.org.add(package, Service("Tiles", "e" * 32, server_type="MapServer"))
     relations = [("Service2Data", package.id)]
     return add_item(
@@ -353,7 +346,7 @@ def test_hosted_tiles_are_saved_as_their_package(sandbox: Sandbox, tmp_path: Pat
         outcome = outcome_of(sandbox, hosted_tiles(sandbox), tmp_path / "store")
     assert outcome.result is Result.VERIFIED
     source = next(part for part in outcome.parts if part.name == "source")
-    assert (source.path, source.reach, source.blob.size) == ("source.tpkx", "content", len(zip_of(a=b"tile")))
+    assert (source.path, source.reach, source.blob.size) == ("source.tpkx", "content", len(zipped({"a": b"tile"})))
     assert "Tile Package 'Tiles'" in outcome.message
 
 

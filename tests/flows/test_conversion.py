@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import sqlite3
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 import pyogrio
 import pytest
 import shapely
+from converted import FORMATS, converted, read
 from layers_by_hand import (
     SERVICE,
     SERVICE_ID,
@@ -35,14 +35,13 @@ from saved import files_below, save_part, zipped
 import agolkit as ak
 from agolkit.errors import CheckFailed, StoreDamaged, UsageError
 from agolkit.fetch import fetch
-from agolkit.kinds.feature_service.tables import open_table
+from agolkit.kinds.feature_service.conversion.tables import open_table
 from agolkit.layout import item_folder
 from agolkit.manifest import read_outcomes
 from agolkit.sandbox import Sandbox, city
 from agolkit.store import LocalStore
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "geodatabases"
-FORMATS = ["gdb", "gpkg", "parquet"]
 MOMENT = 1_577_934_245_678  # 2020-01-02T03:04:05.678Z
 STATUS = {"type": "codedValue", "name": "Status", "codedValues": [{"name": "In use", "code": 1}]}
 SHARE = {"type": "range", "name": "Share", "range": [0, 100]}
@@ -78,26 +77,6 @@ FULL = {
 }
 BARE = dict.fromkeys(FULL) | {"OBJECTID": 2_000_000_000, "GlobalID": "0a0b0c0d-0000-0000-0000-000000000003"}
 PHOTOS = {(7, 1): bytes(range(256)) * 40, (7, 2): b"", (2_000_000_000, 5): b"'b\\x00'" * 3}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
-def converted(store: LocalStore, to: Path, format: Any) -> tuple[Any, Path]:
-    """What the fetch says, and the item's folder."""
-    return fetch(store, store.backups()["name"][0], to, format=format), to / item_folder(SERVICE)
-
-
-def read(path: Path, layer: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Facts and rows of a layer as GDAL reads them, geometries as shapely's, by the column `geometry`."""
-    with pyogrio.open_arrow(path, layer=layer, return_fids=True, datetime_as_string=True) as (facts, stream):
-        rows = pa.RecordBatchReader.from_stream(stream).read_all().to_pylist()
-    if facts["geometry_type"]:
-        for each in rows:
-            each["geometry"] = each.pop(facts["geometry_name"])
-    return facts, rows
 
 
 def test_every_type_of_field_keeps_its_values(store: LocalStore, tmp_path: Path) -> None:
@@ -148,162 +127,14 @@ def test_a_geopackage_keeps_values_and_the_meaning_of_codes(store: LocalStore, t
 def test_parquet_keeps_values_and_opens_in_pandas(store: LocalStore, tmp_path: Path) -> None:
     """A table is one Parquet file with typed columns, the object ids among them."""
     save_rows(store, {"Parks & Trees": (header(FIELDS), [row(**FULL), row(**BARE)])})
-    _, folder = converted(store, tmp_path / "out", "parquet")
+    done, folder = converted(store, tmp_path / "out", "parquet")
+    assert str(done).endswith("\nAs parquet: 1 layer with 2 rows.")
     path = folder / "Parks_Trees~0.parquet"
     full, bare = pq.read_table(path).to_pylist()
     seen = dt.datetime(2020, 1, 2, 3, 4, 5, 678000, tzinfo=dt.UTC)
     assert full == FULL | {"seen": seen, "day": dt.date(1820, 2, 29), "hour": dt.time(23, 59, 58)}
     assert bare == BARE
     assert list(pandas.read_parquet(path)["OBJECTID"]) == [7, 2_000_000_000]
-
-
-SHAPES: list[tuple[str, bool, bool, dict[str, Any], str]] = [
-    ("Point", False, False, {"x": 1 / 3, "y": -2e7 / 3}, "POINT (0.3333333333333333 -6666666.666666667)"),
-    ("Point", True, True, {"x": 1, "y": 2, "z": 3, "m": 4}, "POINT ZM (1 2 3 4)"),
-    ("Point", False, True, {"x": 1, "y": 2, "m": 4}, "POINT M (1 2 4)"),
-    ("Multipoint", True, False, {"points": [[1, 2, 3], [4, 5, 6]]}, "MULTIPOINT Z ((1 2 3), (4 5 6))"),
-    (
-        "Polyline",
-        True,
-        True,
-        {"paths": [[[0, 0, 1, 2], [1, 0, 3, 4]], [[5, 5, 5, 5], [6, 6, 6, 6]]]},
-        "MULTILINESTRING ZM ((0 0 1 2, 1 0 3 4), (5 5 5 5, 6 6 6 6))",
-    ),
-    ("Polyline", False, True, {"paths": [[[0, 0, 7], [1, 0, 8]]]}, "MULTILINESTRING M ((0 0 7, 1 0 8))"),
-    (
-        "Polygon",
-        True,
-        False,
-        {"rings": [[[0, 0, 1], [0, 4, 1], [4, 4, 1], [4, 0, 1], [0, 0, 1]]]},
-        "MULTIPOLYGON Z (((0 0 1, 0 4 1, 4 4 1, 4 0 1, 0 0 1)))",
-    ),
-]
-
-
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize(("kind", "has_z", "has_m", "shape", "expected"), SHAPES)
-def test_every_place_keeps_its_numbers(
-    store: LocalStore,
-    tmp_path: Path,
-    format: str,
-    kind: str,
-    has_z: bool,
-    has_m: bool,
-    shape: dict[str, Any],
-    expected: str,
-) -> None:
-    """X, Y, Z and M come back; exactly, or in a geodatabase to a millionth; no geometry is none, not an empty one."""
-    head = header([field("OBJECTID", "OID")], kind, hasZ=has_z, hasM=has_m)
-    save_rows(store, {"A": (head, [row(shape, OBJECTID=1), row(OBJECTID=2), row({}, OBJECTID=3)])})
-    _, folder = converted(store, tmp_path / "out", format)
-    if format == "parquet":
-        rows = pq.read_table(folder / "A~0.parquet").to_pylist()
-        crs = geopandas.read_parquet(folder / "A~0.parquet").crs
-    else:
-        facts, rows = read(folder / f"layers.{format}", "A")
-        crs = facts["crs"]
-    assert crs == "EPSG:3857"
-    found = shapely.from_wkb(rows[0]["geometry"])
-    wanted = shapely.from_wkt(expected)
-    assert (found.has_z, found.has_m, found.geom_type) == (wanted.has_z, wanted.has_m, wanted.geom_type)
-    precision = 1e-6 if format == "gdb" else 0
-    pairs = zip(coordinates(found), coordinates(wanted), strict=True)
-    assert all(abs(one - two) <= precision for one, two in pairs)
-    assert [each["geometry"] for each in rows[1:]] == [None, None]
-
-
-def coordinates(shape: Any) -> Iterator[float]:
-    values = shapely.get_coordinates(shape, include_z=shape.has_z, include_m=shape.has_m)
-    return iter(values.ravel().tolist())
-
-
-def square(x: float, y: float, size: float, *, clockwise: bool) -> list[list[float]]:
-    ring = [[x, y], [x, y + size], [x + size, y + size], [x + size, y], [x, y]]
-    return ring if clockwise else ring[::-1]
-
-
-@pytest.mark.parametrize("turned", [False, True], ids=["outlines clockwise", "the other way round"])
-def test_holes_and_islands_are_where_they_were(store: LocalStore, turned: bool) -> None:
-    """Every hole belongs to the smallest outline around it, whichever way round the server has its rings."""
-    rings = [
-        square(3, 3, 1, clockwise=not turned),
-        square(2, 2, 3, clockwise=turned),
-        square(0, 0, 10, clockwise=not turned),
-        square(20, 0, 5, clockwise=not turned),
-        square(21, 1, 1, clockwise=turned),
-        square(0, 6, 2, clockwise=turned)[:-1],  # touches its outline, and does not close
-    ]
-    head = header([field("OBJECTID", "OID")], "Polygon")
-    save_rows(store, {"A": (head, [row({"rings": rings}, OBJECTID=1)])})
-    shape = ak.load_layer(store, store.backups()["name"][0], SERVICE_ID).geometry[0]
-    assert [[part.area, len(part.interiors)] for part in shape.geoms] == [[1, 0], [100 - 9 - 4, 2], [24, 1]]
-
-
-CURVES: list[tuple[str, dict[str, Any], float]] = [
-    ("Polyline", {"curvePaths": [[[0, 0], {"c": [[2, 0], [1, 1]]}, [5, 0]]]}, math.pi + 3),
-    ("Polyline", {"curvePaths": [[[0, 0], {"a": [[2, 0], [1, 0], 0, 1]}]]}, math.pi),
-    ("Polyline", {"curvePaths": [[[0, 0], {"a": [[2, 0], [1, 0], 0, 0]}]]}, math.pi),
-    ("Polyline", {"curvePaths": [[[1, 0], {"a": [[0, 1], [0, 0], 0, 1]}]]}, math.pi * 1.5),
-    ("Polyline", {"curvePaths": [[[0, 0], {"c": [[3, 0], [1, 0]]}]]}, 3),
-    ("Polyline", {"curvePaths": [[[0, 0], {"b": [[3, 0], [1, 0], [2, 0]]}]]}, 3),
-    ("Polygon", {"curveRings": [[[0, 0], {"a": [[0, 0], [1, 0], 0, 1]}]]}, math.pi),
-    ("Polygon", {"curveRings": [[[2, 0], {"a": [[-2, 0], [0, 0], 0, 0, 0.0, 2, 0.5]}, [2, 0]]]}, math.pi),
-]
-
-
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize(("kind", "shape", "measure"), CURVES)
-def test_true_curves_are_kept_or_finely_straightened(
-    store: LocalStore, tmp_path: Path, format: str, kind: str, shape: dict[str, Any], measure: float
-) -> None:
-    """Circular arcs stay arcs where the format has them; any other line follows its curve, and a note counts it."""
-    head = header([field("OBJECTID", "OID")], kind)
-    save_rows(store, {"A": (head, [row(shape, OBJECTID=1)])})
-    done, folder = converted(store, tmp_path / "out", format)
-    is_other = "'b'" in str(shape) or "0.5" in str(shape)
-    assert [str(note).split(": ")[1] for note in done.notes] == (
-        ["curves of 1 row were made straight lines."] if format == "parquet" or is_other else []
-    )
-    frames = [ak.load_layer(store, done.backup, SERVICE_ID)]
-    if format == "parquet":
-        frames.append(geopandas.read_parquet(folder / "A~0.parquet"))
-    else:
-        path = folder / f"layers.{format}"
-        code = int.from_bytes(read(path, "A")[1][0]["geometry"][1:5], "little")
-        straight = {"Polyline": 5, "Polygon": 6}[kind]
-        assert code == (straight if is_other else straight + 6)
-        frames.append(pyogrio.read_dataframe(path, layer="A"))
-    for frame in frames:
-        found = frame.geometry.length[0] if kind == "Polyline" else frame.geometry.area[0]
-        assert found == pytest.approx(measure, rel=2e-3)
-
-
-def test_heights_and_measures_of_an_arc_change_evenly(store: LocalStore) -> None:
-    """Between the ends of a curve Z and M go from one to the other."""
-    shape = {"curvePaths": [[[0, 0, 10, 100], {"c": [[2, 0, 20, 300], [1, 1]]}]]}
-    head = header([field("OBJECTID", "OID")], "Polyline", hasZ=True, hasM=True)
-    save_rows(store, {"A": (head, [row(shape, OBJECTID=1)])})
-    line = ak.load_layer(store, store.backups()["name"][0], SERVICE_ID).geometry[0]
-    values = shapely.get_coordinates(line, include_z=True, include_m=True)
-    assert len(values) == 181
-    assert list(values[0]) == [0, 0, 10, 100]
-    assert list(values[90]) == [1, 1, 15, 200]
-    assert list(values[180]) == [2, 0, 20, 300]
-    assert values[45] == pytest.approx([1 - math.sqrt(0.5), math.sqrt(0.5), 12.5, 150])
-
-
-def test_what_is_not_set_is_zero_in_a_geodatabase_and_said(store: LocalStore, tmp_path: Path) -> None:
-    """GDAL writes no unset M into a geodatabase: it is 0 there, and a note says in how many rows."""
-    shapes = [{"x": 1, "y": 2, "m": None}, {"x": 1, "y": 2, "m": "NaN"}, {"x": 1, "y": 2, "m": 3}, {"x": "NaN"}]
-    head = header([field("OBJECTID", "OID")], "Point", hasM=True)
-    save_rows(store, {"A": (head, [row(shape, OBJECTID=at) for at, shape in enumerate(shapes, 1)])})
-    done, folder = converted(store, tmp_path / "gdb", "gdb")
-    assert done.notes == ("'Survey', layer 'A': heights or measures that are not set are 0 in 2 rows.",)
-    _, rows = read(folder / "layers.gdb", "A")
-    assert [each["geometry"] and shapely.from_wkb(each["geometry"]).m for each in rows] == [0, 0, 3, None]
-    done, folder = converted(store, tmp_path / "gpkg", "gpkg")
-    assert done.notes == ()
-    assert math.isnan(shapely.from_wkb(read(folder / "layers.gpkg", "A")[1][0]["geometry"]).m)
 
 
 @pytest.mark.parametrize("format", ["gdb", "gpkg"])
@@ -313,7 +144,7 @@ def test_attachments_are_a_table_with_their_exact_bytes(store: LocalStore, tmp_p
     save_rows(store, {"Parks": layer}, attachment_parts(store, 0, PHOTOS))
     done, folder = converted(store, tmp_path / "out", format)
     facts, rows = read(folder / f"layers.{format}", "Parks__ATTACH")
-    assert done.attachments == 3
+    assert str(done).endswith(f"\nAs {format}: 1 layer with 2 rows and 3 attachments.")
     assert facts["fid_column"] == "ATTACHMENTID"
     assert {(each["REL_OBJECTID"], each["ATTACHMENTID"]): each["DATA"] for each in rows} == PHOTOS
     assert [each["DATA_SIZE"] for each in rows] == [len(content) for content in PHOTOS.values()]
@@ -439,15 +270,54 @@ def test_a_value_of_another_type_is_never_changed_in_silence(store: LocalStore, 
         ak.load_layer(store, store.backups()["name"][0], SERVICE_ID)
 
 
+@pytest.mark.parametrize("format", ["gdb", "gpkg"])
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        ("String", "a\0b", "text with a NUL character"),
+        ("Date", 253_402_300_800_000, "not in the years 1 to 9999"),
+        ("Date", -62_135_596_800_001, "not in the years 1 to 9999"),
+        ("Single", 1e300, "no Single"),
+    ],
+)
+def test_what_gdal_would_change_comes_as_saved(
+    store: LocalStore, tmp_path: Path, format: str, kind: str, value: Any, said: str
+) -> None:
+    """A text that would be cut, a date and a number that would be others: the file is refused, and the reason said."""
+    told = header([field("OBJECTID", "OID"), field("value", kind)])
+    save_rows(store, {"Odd": (told, [row(OBJECTID=1, value=value)])})
+    with pytest.raises(CheckFailed, match=f"the field 'value' holds a .*{said}"):
+        converted(store, tmp_path / "out", format)
+    assert list((tmp_path / "out").rglob("rows/0.jsonl.gz"))
+
+
+@pytest.mark.parametrize("format", ["gdb", "gpkg"])
+def test_layers_with_names_that_a_format_keeps_for_itself_are_converted(
+    store: LocalStore, tmp_path: Path, format: str
+) -> None:
+    """Words of SQL, system tables, and the name of another layer's attachments."""
+    names = ["Table", "GDB_Items", "gpkg_contents", "sqlite_sequence", "a", "a__ATTACH"]
+    told = header([field("OBJECTID", "OID"), field("order", "Integer")])
+    layers = {name: (told, [row(OBJECTID=1, order=at)]) for at, name in enumerate(names)}
+    save_rows(store, layers, attachment_parts(store, names.index("a"), {(1, 1): b"photo"}))
+    done = fetch(store, store.backup_names()[-1], tmp_path / "out", format=format)  # type: ignore[arg-type]
+    assert (done.layers, done.rows, done.attachments) == (6, 6, 1)
+
+
 def test_values_that_are_the_same_in_another_form_are_taken(store: LocalStore) -> None:
     """3.0 is a whole number, 5 a text, and half a surrogate pair no reason to lose a row."""
     fields = [field("OBJECTID", "OID"), field("a", "Integer"), field("b", "String"), field("c", "Date")]
-    rows = [row(OBJECTID=1, a=3.0, b=5, c="2020-01-02T03:04:05.678Z"), row(OBJECTID=2, a=None, b="\ud83d", c=None)]
+    rows = [
+        row(OBJECTID=1, a=3.0, b=5, c="2020-01-02T03:04:05.678Z"),
+        row(OBJECTID=2, a=None, b="\ud83d", c="2020-01-02T05:04:05.678+02:00"),
+        row(OBJECTID=3, a=None, b=None, c=None),
+    ]
     save_rows(store, {"A": (header(fields), rows)})
     frame = ak.load_layer(store, store.backups()["name"][0], SERVICE_ID)
-    assert list(frame["a"].isna()) == [False, True]
-    assert (frame["a"][0], list(frame["b"])) == (3, ["5", "\\ud83d"])
-    assert frame["c"][0] == pandas.Timestamp(MOMENT, unit="ms", tz="UTC")
+    assert list(frame["a"].isna()) == [False, True, True]
+    assert (frame["a"][0], list(frame["b"][:2])) == (3, ["5", "\\ud83d"])
+    assert list(frame["c"][:2]) == [pandas.Timestamp(MOMENT, unit="ms", tz="UTC")] * 2
+    assert list(frame.loc[2, ["b", "c"]].isna()) == [True, True]
 
 
 def test_fewer_rows_than_were_saved_are_an_error(store: LocalStore, tmp_path: Path) -> None:
@@ -460,6 +330,48 @@ def test_fewer_rows_than_were_saved_are_an_error(store: LocalStore, tmp_path: Pa
     save_service(store, definition, [rows_part(store, 4, [row(OBJECTID=1), row(OBJECTID=2)])])
     with pytest.raises(CheckFailed, match="layer 'A': 2 of 3 rows are saved"):
         converted(store, tmp_path / "out", "parquet")
+
+
+def _with_ids(rows: pa.Table) -> pa.Table:
+    return rows.set_column(0, rows.schema.field(0), pa.array([7, 8], rows.schema.field(0).type))
+
+
+def _with_short_files(rows: pa.Table) -> pa.Table:
+    at = rows.schema.get_field_index("DATA")
+    return rows.set_column(at, "DATA", pa.array([each[:-1] for each in rows["DATA"].to_pylist()], pa.binary()))
+
+
+@pytest.mark.parametrize("format", ["gdb", "gpkg"])
+@pytest.mark.parametrize(
+    ("layer", "lose", "said"),
+    [
+        ("Parks", lambda rows: rows.slice(1), "1 of 2 rows came into the file"),
+        ("Parks", _with_ids, "rows came into the file"),
+        ("Parks__ATTACH", lambda rows: rows.take([0, 2]), "2 of 3 attachments"),  # the one without bytes
+        ("Parks__ATTACH", _with_short_files, "3 of 3 attachments with"),
+    ],
+    ids=["a row", "an id", "an empty file", "bytes"],
+)
+def test_what_the_writer_loses_is_noticed(
+    store: LocalStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,
+    layer: str,
+    lose: Callable[[pa.Table], pa.Table],
+    said: str,
+) -> None:
+    """A file that lacks something of what was saved is not passed off as the layer, whatever GDAL says of it."""
+    write = pyogrio.write_arrow
+
+    def write_less(rows: pa.RecordBatchReader, path: Path, **options: Any) -> None:
+        write(lose(rows.read_all()) if options["layer"] == layer else rows, path, **options)
+
+    monkeypatch.setattr(pyogrio, "write_arrow", write_less)
+    parks = (header(FIELDS), [row(**FULL), row(**BARE)])
+    save_rows(store, {"Parks": parks}, attachment_parts(store, 0, PHOTOS))
+    with pytest.raises(CheckFailed, match=said):
+        converted(store, tmp_path / "out", format)
 
 
 def test_a_damaged_attachment_is_named_and_the_rest_comes_as_saved(store: LocalStore, tmp_path: Path) -> None:

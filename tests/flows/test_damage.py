@@ -300,6 +300,9 @@ def _geodatabase_with(**facts: object) -> Change:
     return change
 
 
+GEODATABASE_LAYER = {"id": 0, "layer": "Lost", "rows": 0, "attachments": 0}
+
+
 def _without_last_line(content: bytes) -> bytes:
     return b"".join(content.splitlines(keepends=True)[:-1])
 
@@ -337,6 +340,7 @@ def _with_another_line(content: bytes) -> bytes:
         ("definition", _geodatabase_with(attachments=7), "geodatabase", "0 attachments instead of 7"),
         ("definition", _geodatabase_with(layer="Lost"), "geodatabase", "it has no layer 'Lost'"),
         ("definition", _json_with(rows=[{"id": 77, "rows": 1}]), "definition", "it names rows/77.jsonl.gz"),
+        ("definition", _json_with(geodatabase=[GEODATABASE_LAYER]), "definition", "it names layers.gdb.zip"),
         ("rows", _without_last_line, "rows", "rows instead of"),
         ("rows", lambda content: content + b"{}\n", "rows", "it is not well-formed"),
         ("rows", lambda content: content[:-5], "rows", "it is not well-formed"),

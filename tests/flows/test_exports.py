@@ -18,7 +18,7 @@ from portals import connect
 import agolkit as ak
 from agolkit.kinds.exports import ExportLedger
 from agolkit.manifest import Journal, read_outcomes
-from agolkit.model import Outcome, Result
+from agolkit.model import Outcome, Result, counted
 from agolkit.progress import Event
 from agolkit.sandbox import Fault, Sandbox, Settings, city
 from agolkit.sandbox import export as sandbox_export
@@ -283,7 +283,7 @@ def test_a_service_with_group_layers_is_exported(org: Organization, tmp_path: Pa
         ak.backup(connect(sandbox), store, FGDB)
     outcome = outcome_of(tmp_path / "store", service.item_id)
     assert outcome.result is Result.VERIFIED, outcome.message
-    assert outcome.checked.startswith(f"geodatabase content: {len(service.all()) - 1} layers")
+    assert outcome.checked.startswith(f"geodatabase content: {counted(len(service.all()) - 1, 'layer')}, ")
 
 
 def outcome_of(place: Path, item_id: str) -> Outcome:

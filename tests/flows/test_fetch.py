@@ -22,11 +22,6 @@ from agolkit.store import LocalStore
 OWN_FILES = {"AllItems.csv", "SHA256SUMS", "manifest.jsonl.gz", "organization.json"}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
 def content_of(store: LocalStore, outcomes: list[Outcome]) -> dict[str, bytes]:
     """Content of each part by its path in the tree."""
     return {

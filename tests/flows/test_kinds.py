@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import requests
-from city_run import Run, backed_up_springfield
+from city_run import Run
 
 import agolkit as ak
 from agolkit.kinds.relations import relation_types
@@ -22,12 +21,6 @@ from agolkit.sandbox.organization import Item, Organization
 OF_A_SERVICE = {"definition", "geodatabase", "rows", "attachment", "attachments", "source", "tiles"}
 """Parts that come of what a service serves; they are compared with its layers and packages, not with the item."""
 WITHOUT_SECRETS = "Its document is saved without the secrets in it."
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    with backed_up_springfield(tmp_path_factory.mktemp("backups")) as run:
-        yield run
 
 
 def compared(run: Run) -> Iterator[tuple[Item, Outcome]]:
@@ -183,7 +176,7 @@ def test_no_secret_of_a_connection_is_in_the_store(run: Run) -> None:
             held, saved = json.loads(b"".join(item.data.chunks())), json.loads(run.saved(item.id, "data.json"))
             assert _shortened(held, saved) == 1
             assert next(part.proof for part in outcome.parts if part.name == "data") == "1 secret left out"
-            assert "enter them again after a restore" in outcome.message
+            assert "to be entered again after a restore" in outcome.message
             cleaned += 1
     assert cleaned == 4
     file_share = next(item for item in run.before.values() if item.title == "File share of pictures")

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import trustme
+from saved import read_part
 
 import agolkit as ak
 from agolkit.kinds.earlier import EarlierBackups
@@ -114,9 +115,8 @@ def test_every_row_comes_with_its_values(koop: tuple[str, Path], tmp_path: Path,
     features = FILES[name][1]
     assert outcome.result is Result.VERIFIED, outcome.message
     assert f"{len(features):,} of {len(features):,} ids" in outcome.checked
-    part = next(part for part in outcome.parts if part.path == "rows/0.jsonl.gz")
-    with store.open_blob(part.blob.sha256) as stream:
-        rows = [json.loads(line) for line in gzip.decompress(stream.read()).splitlines()]
+    lines = gzip.decompress(read_part(store, outcome, "rows/0.jsonl.gz")).splitlines()
+    rows = [json.loads(line) for line in lines]
     saved = {row["attributes"]["asset_id"]: row for row in rows}
     assert len(rows) == len(saved) == len(features)
     for each in features:

@@ -1,17 +1,24 @@
-"""Memory does not grow with the size of a file."""
+"""Memory does not grow with the size of a file, nor time with what a file claims to unpack to."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from hand_built import small_organization
+from portals import connect
 
+import agolkit as ak
+from agolkit.manifest import read_outcomes
+from agolkit.model import Result
 from agolkit.sandbox import Sandbox, city
-from agolkit.sandbox.organization import Item, Repeated
+from agolkit.sandbox.organization import Bytes, Item, Repeated
 
 GIGABYTE = 1_000_000_000
 CHILD = r"""
@@ -63,3 +70,21 @@ def test_a_gigabyte_is_saved_with_little_memory(tmp_path: Path) -> None:
     assert blob.stat().st_size == GIGABYTE
     print(f"\n1 GB saved in {summary['seconds']:.1f} s with a peak of {peak / 1e6:.0f} MB")
     assert peak < 300_000_000
+
+
+def test_a_zip_that_unpacks_without_end_is_saved_as_it_is(tmp_path: Path) -> None:
+    """A thousand members that share the same few bytes are not unpacked: the length is the proof, and that is said."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(16 << 20))
+        archive.filelist *= 1000  # type: ignore[attr-defined]
+    org = small_organization()
+    org.add(Item("f" * 32, "ann", "KML", "A small map", name="small.kmz", data=Bytes(packed.getvalue())))
+    with Sandbox(org) as sandbox:
+        store = ak.open_store(tmp_path / "store")
+        ak.backup(connect(sandbox), store, ak.BackupOptions(types=["KML"]))
+    (outcome,) = read_outcomes(store, "latest")
+    data = next(part for part in outcome.parts if part.name == "data")
+    assert (outcome.result, data.reach) == (Result.VERIFIED, "length")
+    assert "the zip would unpack to 16,777,216,000 bytes, and is not tested" in outcome.message
+    assert ak.verify(store, deep=True).ok

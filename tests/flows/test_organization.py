@@ -175,7 +175,7 @@ def test_no_secret_reaches_the_file(sandbox: Sandbox, tmp_path: Path) -> None:
     assert facts["users"] == [{"username": "eve", "groups": []}]
     assert facts["organization"]["portalProperties"]["sharedTheme"]["logo"] == "https://x.example/a.png?token=…&w=1"
     assert facts["organization"]["helperServices"]["geocode"] == [{"url": "https://…@geo.example/rest"}]
-    assert json.loads(facts["settings"]["portalConfigProperties"]) == {"apiKey": "…", "theme": "dark"}
+    assert json.loads(facts["settings"]["portalConfigProperties"]) == {"theme": "dark"}
     assert sorted(facts["withheld"]) == [
         "organization.bingKey",
         "organization.helperServices.geocode[0].client_secret",
@@ -183,7 +183,7 @@ def test_no_secret_reaches_the_file(sandbox: Sandbox, tmp_path: Path) -> None:
         "organization.portalProperties.apiKey",
         "organization.portalProperties.sharedTheme.logo",
         "organization.rotatorPanels[0].innerHTML",
-        "settings.portalConfigProperties",
+        "settings.portalConfigProperties.apiKey",
         "settings.refreshToken",
         "settings.samlPassword",
     ]
@@ -213,6 +213,29 @@ def test_a_key_that_speaks_of_a_secret_is_left_out(name: str, value: object, kep
     cleaned = without_secrets({"a": [{name: value}]}, "top", withheld)
     assert cleaned == {"a": [{name: value} if kept else {}]}
     assert withheld == ([] if kept else [f"top.a[0].{name}"])
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ({"name": "password", "value": SECRET}, {"name": "password"}),
+        ({"Name": "Pwd", "Value": SECRET}, {"Name": "Pwd"}),
+        ({"name": "user", "value": "ann"}, {"name": "user", "value": "ann"}),
+        ({"pass": SECRET, "sas": SECRET, "compass": "N"}, {"compass": "N"}),
+        (f"Driver=x;UID=sa;PWD={SECRET};", "Driver=x;UID=sa;PWD=…"),
+        (f"Server=x; Password = '{SECRET}'; Port=1", "Server=x; Password = '…'; Port=1"),
+        (f"<login><password>{SECRET}</password></login>", "<login><password>…</password></login>"),
+        (f"Authorization: Bearer {SECRET}", "Authorization: Bearer …"),
+        (json.dumps({"a": json.dumps({"password": SECRET, "b": 1})}), json.dumps({"a": json.dumps({"b": 1})})),
+        (f"{{no JSON, password={SECRET}", "{no JSON, password=…"),
+        ('{"a":  "spelt its own way"}', '{"a":  "spelt its own way"}'),
+    ],
+)
+def test_secrets_in_pairs_and_in_texts_are_left_out(value: object, kept: object) -> None:
+    """A pair of name and value, a connection string, XML, a header, JSON inside JSON; what has no secret stays."""
+    withheld: list[str] = []
+    assert without_secrets({"a": value}, "top", withheld) == {"a": kept}
+    assert bool(withheld) is (value != kept)
 
 
 def test_what_it_costs(open_sandbox: Callable[..., Sandbox]) -> None:

@@ -57,11 +57,6 @@ TYPES = {
 }
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
 def name_of(store: LocalStore) -> str:
     return str(store.backups()["name"][0])
 
@@ -156,6 +151,19 @@ def test_what_is_not_there_is_said(store: LocalStore) -> None:
         ak.load_layer(store, name, "f" * 32)
     with pytest.raises(UsageError, match="has no saved layers"):
         ak.load_layer(store, name, MAP.id)
+
+
+def test_without_a_layer_the_first_saved_one_is_opened(store: LocalStore) -> None:
+    """The lowest id is first, and need not be 0; who asks for layer 0 does not get another one."""
+    head = header(FIELDS)
+    definition = {
+        "layers": {"layers": [{"id": 5, "name": "A"}, {"id": 3, "name": "B"}], "tables": []},
+        "rows": [{"id": 5, "rows": 0, "header": head}, {"id": 3, "rows": 1, "header": head}],
+    }
+    save_service(store, definition, [rows_part(store, 5, []), rows_part(store, 3, [row(**FULL)])])
+    assert len(ak.load_layer(store, name_of(store), SERVICE_ID)) == 1
+    with pytest.raises(UsageError, match=r"no saved layer 0; there are \[3, 5\]"):
+        ak.load_layer(store, name_of(store), SERVICE_ID, layer=0)
 
 
 def test_a_layer_that_is_not_saved_is_said(store: LocalStore) -> None:

@@ -19,6 +19,7 @@ from recorded import (
     add_recorded_layers,
     recorded_organization,
 )
+from saved import read_part
 
 import agolkit as ak
 from agolkit.layout import LONGEST_PATH, allowed, exact_path, fold, tree_path
@@ -43,12 +44,6 @@ def saved(open_sandbox: Open, org: Organization, folder: Path, **options: object
     return store, outcomes
 
 
-def content(store: Store, outcome: Outcome, path: str) -> bytes:
-    part = next(part for part in outcome.parts if part.path == path)
-    with store.open_blob(part.blob.sha256) as stream:
-        return stream.read()
-
-
 def test_recorded_items_are_saved_as_they_were_answered(open_sandbox: Open, tmp_path: Path) -> None:
     """The whole recorded JSON is in item.json, data and resources are saved; what lacks is said, never failed."""
     org = recorded_organization()
@@ -60,13 +55,13 @@ def test_recorded_items_are_saved_as_they_were_answered(open_sandbox: Open, tmp_
         outcome = outcomes[item.id]
         assert outcome.result in (Result.VERIFIED, Result.DESCRIBED, Result.PARTIAL), (item.title, outcome.message)
         assert outcome.message or outcome.result is Result.VERIFIED
-        described = json.loads(content(store, outcome, "item.json"))
+        described = json.loads(read_part(store, outcome, "item.json"))
         assert {key: described[key] for key in item.stated} == item.stated
         assert described["id"] == item.id
         if item.data is not None:
             names = {part.name: part.path for part in outcome.parts}
             path = names.get("data") or names["overrides"]
-            assert content(store, outcome, path) == b"".join(item.data.chunks())
+            assert read_part(store, outcome, path) == b"".join(item.data.chunks())
         resources = {exact_path(part).removeprefix("resources/") for part in outcome.parts if part.name == "resource"}
         assert resources == set(item.resources)
         assert set(MADE_HERE).isdisjoint(item.stated)

@@ -210,6 +210,7 @@ def test_an_untrusted_certificate(sandbox: Sandbox) -> None:
     with pytest.raises(Unreachable, match="ca_bundle") as caught:
         sign_in(sandbox, ca_bundle=None)
     assert caught.value.exit_code == 5
+    assert "not trusted (unable to get local issuer certificate). If" in str(caught.value)
     assert sandbox.log.entries == []
 
 

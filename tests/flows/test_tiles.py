@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from hand_built import PASSWORD, Meanwhile
 from portals import connect
+from saved import read_part
 
 import agolkit as ak
 from agolkit.manifest import read_outcomes
@@ -100,8 +102,7 @@ def test_tiles_without_their_package_are_exported(mode: Mode, item_type: str, en
         assert set(org.items) == {SERVICE}
         assert not org.recycle_bin
     part = payload(outcome)
-    with store.open_blob(part.blob.sha256) as stream:
-        assert members(stream.read()) == members(packed(org.services["roads"], tmp_path))
+    assert members(read_part(store, outcome, part.path)) == members(packed(org.services["roads"], tmp_path))
     total = count(TILES, range(8, 13))
     assert outcome.result is Result.VERIFIED
     assert (part.name, part.path, part.reach) == ("tiles", f"tiles.{ending}", "content")
@@ -142,7 +143,7 @@ def test_what_cannot_be_exported_is_partial_with_the_reason(
         _, outcome = backed_up(sandbox, tmp_path)
         assert times_asked(sandbox, "/exportTiles") == times_asked(sandbox, "/export") == 0
     assert outcome.result is Result.PARTIAL
-    assert "lives in this portal, no package that it was published from could be saved" in outcome.message
+    assert outcome.message.startswith("data: no package saved, and ")
     assert said in outcome.message
 
 
@@ -206,13 +207,56 @@ def test_a_package_of_another_service_is_not_accepted(item_type: str, tmp_path: 
     assert "the package is of another service" in outcome.message
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/jobs/[^/]+$", {"jobStatus": "esriJobSucceeded", "output": "x"}, "result of the export"),
+        ("/jobs/[^/]+$", {"jobStatus": "esriJobSucceeded", "results": {"a": {}}}, "result of the export"),
+        ("/jobs/[^/]+$", {"jobStatus": "esriJobSucceeded", "output": {"outputUrl": "https://[x.tpkx"}}, "result"),
+        ("/jobs/[^/]+$", {"jobStatus": "esriJobSucceeded", "messages": 5}, "state of the export"),
+        ("/MapServer$", {"tileInfo": {"lods": [{}]}}, "description of the service"),
+    ],
+)
+def test_answers_in_an_unknown_form_are_said(tmp_path: Path, path: str, body: object, said: str) -> None:
+    """What cannot be understood is named as the service's doing."""
+    with Sandbox(hosting()) as sandbox:
+        sandbox.faults.add(Fault("/estimateExportTilesSize", body={"error": {"code": 400, "message": "No."}}))
+        sandbox.faults.add(Fault(path, body=body))
+        _, outcome = backed_up(sandbox, tmp_path, attempts=1, export_timeout=0.5)
+    assert outcome.result is Result.PARTIAL
+    assert re.search(f"{said}.* in an unknown form", outcome.message)
+
+
+@pytest.mark.parametrize("address", ["http://169.254.169.254/a.tpkx", "file:///etc/a.tpkx", "a.tpkx"])
+def test_a_package_is_fetched_over_https_only(tmp_path: Path, address: str) -> None:
+    """Whatever address a service gives out, nothing is read but over a connection that is proven."""
+    job = {"jobStatus": "esriJobSucceeded", "output": {"outputUrl": [address]}}
+    with Sandbox(hosting()) as sandbox:
+        sandbox.faults.add(Fault("/jobs/[^/]+$", body=job))
+        _, outcome = backed_up(sandbox, tmp_path, attempts=1, connect_timeout=0.5)
+    assert outcome.result is Result.PARTIAL
+    assert address.partition("//")[2] in outcome.message
+
+
+def test_levels_that_the_package_lacks_are_missing(tmp_path: Path) -> None:
+    """A package of some of the levels is kept, and the item says which others the service has."""
+    org = hosting()
+    few = tmp_path / "few"
+    write_package(few, org.services["roads"], range(8, 11))
+    with Sandbox(org) as sandbox:
+        sandbox.faults.add(Fault("^/exports/", body=few.read_bytes()))
+        _, outcome = backed_up(sandbox, tmp_path)
+    assert (outcome.result, payload(outcome).path) == (Result.PARTIAL, "tiles.tpkx")
+    assert "tiles of levels 11 to 12: the service has them, the package does not" in outcome.message
+
+
 def test_tiles_that_are_packed_anew_are_accepted_by_their_extent(tmp_path: Path) -> None:
     """Where the served tiles differ from those packed, the check reaches only as far as the package's own words."""
     with Sandbox(hosting()) as sandbox:
         sandbox.faults.add(Fault("/tile/10/", body=b"drawn anew"))
         _, outcome = backed_up(sandbox, tmp_path)
     assert (outcome.result, payload(outcome).reach) == (Result.VERIFIED, "parsed")
-    assert "compared" not in payload(outcome).proof
+    assert payload(outcome).proof.endswith(", by their extent")
 
 
 def test_a_cut_package_is_not_accepted(tmp_path: Path) -> None:
@@ -279,8 +323,7 @@ def test_a_scene_is_exported_and_the_export_item_deleted(tmp_path: Path) -> None
         assert set(org.items) == {SERVICE}
         assert not org.recycle_bin
     part = payload(outcome)
-    with store.open_blob(part.blob.sha256) as stream:
-        assert members(stream.read()) == members(packed(org.services["roads"], tmp_path))
+    assert members(read_part(store, outcome, part.path)) == members(packed(org.services["roads"], tmp_path))
     assert (outcome.result, part.path, part.reach) == (Result.VERIFIED, "tiles.slpk", "parsed")
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from layers_by_hand import save_service
 from saved import MAP, SERVICE, STARTED, begin_sample, files_below, save_part, save_sample, zipped
 
 from agolkit.errors import NoSuchBackup
@@ -21,11 +22,6 @@ from agolkit.verify import VerifyReport, verify
 
 Break = Callable[[Path, Path], None]
 """Does harm to a store; gets the store's folder and the backup's."""
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
 
 
 def blob_of(outcomes: list[Outcome], path: str) -> Part:
@@ -83,6 +79,16 @@ def test_a_missing_blob_names_every_item_that_needs_it(store: LocalStore) -> Non
         f"  {damage.path} of ../.. ({SERVICE.id}): it is missing (part layers.gdb.zip)"
     )
     assert json.loads(json.dumps(report.to_json()))["damages"][0]["item_id"] == SERVICE.id
+
+
+def test_a_blob_that_parts_share_is_named_once_with_all_of_them(store: LocalStore) -> None:
+    """One damage, one blob, every part of the item that it was the content of."""
+    parts = [save_part(store, "resource", f"resources/{name}.bin", b"the same") for name in "abc"]
+    save_service(store, {}, parts)
+    digest = parts[0].blob.sha256
+    (store.root / "blobs" / digest[:2] / digest).unlink()
+    (damage,) = verify(store, store.backup_names()[-1]).damages
+    assert damage.what == "it is missing (parts resources/a.bin, resources/b.bin, resources/c.bin)"
 
 
 @pytest.mark.parametrize("tree", ["auto", "copy", "none"])

@@ -57,7 +57,7 @@ def test_a_portal_that_did_not_change_does_not_differ(town: Organization, tmp_pa
         assert sandbox.org.items == before
     assert report.differences == ()
     assert report.ok
-    assert str(report).endswith("\nThe portal holds what it holds: no item is new, gone or changed since.")
+    assert str(report).endswith("\nThe portal still holds the same: no item is new, gone or changed since.")
 
 
 def test_what_is_new_gone_or_changed_is_named(town: Organization, tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from city_run import Run
 from portals import connect
+from saved import read_part
 
 import agolkit as ak
-from agolkit.kinds.feature_service.views import sources_of
+from agolkit.kinds.feature_service.views import is_view, sources_of
 from agolkit.manifest import read_outcomes
+from agolkit.model import Item as ToolkitItem
 from agolkit.model import Outcome, Result
 from agolkit.plan import plan_backup
 from agolkit.sandbox import Fault, Sandbox, city
@@ -29,14 +32,14 @@ def back_up(sandbox: Sandbox, place: Path, **options: Any) -> tuple[Store, dict[
     return store, {outcome.item.title: outcome for outcome in read_outcomes(store, "latest")}
 
 
-def read(store: Store, outcome: Outcome, path: str) -> bytes:
-    part = next(part for part in outcome.parts if part.path == path)
-    with store.open_blob(part.blob.sha256) as stream:
-        return stream.read()
+def by_title(run: Run) -> dict[str, Outcome]:
+    """What became of each feature service of the city."""
+    services = (outcome for outcome in run.outcomes.values() if outcome.item.type == "Feature Service")
+    return {outcome.item.title: outcome for outcome in services}
 
 
 def sources_in(store: Store, outcome: Outcome) -> list[dict[str, Any]]:
-    sources: list[dict[str, Any]] = json.loads(read(store, outcome, "service.json"))["view"]["sources"]
+    sources: list[dict[str, Any]] = json.loads(read_part(store, outcome, "service.json"))["view"]["sources"]
     return sources
 
 
@@ -52,11 +55,9 @@ def part_names(outcome: Outcome) -> set[str]:
     return {part.name for part in outcome.parts}
 
 
-def test_a_view_is_saved_with_its_sources_which_the_same_backup_saves(tmp_path: Path) -> None:
+def test_a_view_is_saved_with_its_sources_which_the_same_backup_saves(run: Run) -> None:
     """Each view is verified by its definition, which names the sources, filters and fields of every layer."""
-    org = city.springfield()
-    with Sandbox(org) as sandbox:
-        store, outcomes = back_up(sandbox, tmp_path / "store")
+    org, store, outcomes = run.sandbox.org, run.store, by_title(run)
     several = 0
     for item in views_of(org):
         outcome, service = outcomes[item.title], org.services[item.service or ""]
@@ -103,14 +104,11 @@ def test_rows_of_views_are_saved_where_their_source_is_not(tmp_path: Path, featu
     assert part in part_names(outcome)
 
 
-def test_a_join_is_saved_row_by_row_where_rows_are_asked_for(tmp_path: Path) -> None:
+def test_a_join_is_saved_row_by_row_where_rows_are_asked_for(run_in_rows: Run) -> None:
     """With `rows`, a joined view holds the fields of both of its sources, for every row of the first."""
-    org = city.springfield()
-    with Sandbox(org) as sandbox:
-        store, outcomes = back_up(sandbox, tmp_path / "store", views="rows", feature_format="rows")
-    outcome = outcomes[JOINED]
+    org, store, outcome = run_in_rows.sandbox.org, run_in_rows.store, by_title(run_in_rows)[JOINED]
     assert outcome.result is Result.VERIFIED, outcome.message
-    lines = gzip.decompress(read(store, outcome, "rows/0.jsonl.gz")).splitlines()
+    lines = gzip.decompress(read_part(store, outcome, "rows/0.jsonl.gz")).splitlines()
     hydrants = org.services["Water_Network"].layers[0]
     assert len(lines) == len(hydrants.features)
     assert any(json.loads(line)["attributes"]["Inspection_Inspected"] for line in lines)
@@ -127,7 +125,9 @@ def test_rows_of_views_can_be_left_out_for_good(tmp_path: Path) -> None:
     assert outcome.result is Result.VERIFIED
     assert part_names(outcome).isdisjoint({"rows", "geodatabase"})
     source = org.services["Water_Network"].item_id
-    assert list(outcome.left_out) == [f"rows of a view, which are those of Water_Network ({source})"]
+    assert list(outcome.left_out) == [
+        f"rows of a view, which are those of Water_Network ({source}); this backup does not have them all"
+    ]
 
 
 NOT_YOURS = {"error": {"code": 403, "message": "Not yours.", "details": []}}
@@ -136,11 +136,13 @@ NOT_YOURS = {"error": {"code": 403, "message": "Not yours.", "details": []}}
 def test_a_view_whose_sources_nobody_tells_keeps_its_rows(tmp_path: Path) -> None:
     """Neither its definition nor its sources can be read: the rows are saved, and the item is partial."""
     org = city.springfield()
+    view = next(item for item in views_of(org) if item.title == "Hydrants (public view)")
+    others = org.items.keys() - {view.id, org.services["Water_Network"].item_id}
     with Sandbox(org) as sandbox:
         sandbox.faults.add(Fault(path="/rest/admin/services/.*Hydrants_public", body=NOT_YOURS))
         sandbox.faults.add(Fault(path="Hydrants_public/FeatureServer/sources$", body=NOT_YOURS))
-        _, outcomes = back_up(sandbox, tmp_path / "store", feature_format="rows")
-    outcome = outcomes["Hydrants (public view)"]
+        _, outcomes = back_up(sandbox, tmp_path / "store", exclude_ids=sorted(others), feature_format="rows")
+    outcome = outcomes[view.title]
     assert outcome.result is Result.PARTIAL
     assert outcome.message.startswith("admin definition: the portal says: Not yours")
     assert "rows" in part_names(outcome)
@@ -164,6 +166,23 @@ def test_the_plan_tells_a_view_from_a_layer(tmp_path: Path) -> None:
         frame = plan_backup(connect(sandbox), ak.open_store(tmp_path), ak.BackupOptions(views="definition"))
     said = frame.set_index("item_id")["reason"]
     assert {said[item.id] for item in views_of(org)} == {"a view: save its definition and sources, without its rows"}
+
+
+@pytest.mark.parametrize(
+    ("keywords", "root", "is_one"),
+    [
+        (("View Service",), {}, True),
+        ((), {"isView": True}, True),
+        ((), {"isView": False}, False),
+        (("Hosted Service",), {}, False),
+    ],
+)
+def test_a_view_is_known_by_its_service_or_by_its_item(
+    keywords: tuple[str, ...], root: dict[str, object], is_one: bool
+) -> None:
+    """Either is enough; what neither calls a view has rows of its own."""
+    item = ToolkitItem(id="a" * 32, title="A", type="Feature Service", owner="ann", type_keywords=keywords)
+    assert is_view(item, {"root": root}) is is_one
 
 
 def test_sources_are_read_from_the_shapes_that_are_known() -> None:
@@ -196,6 +215,7 @@ def test_sources_are_read_from_the_shapes_that_are_known() -> None:
         {"id": 2, "adminLayerInfo": {"viewLayerDefinition": None}},
     ]
     listed = [{"name": "B", "serviceItemId": "b" * 32}, {"name": "D", "serviceItemId": "d" * 32}]
+    defined[1]["adminLayerInfo"]["viewLayerDefinition"]["sourceServiceItemId"] = "b" * 32  # type: ignore[index]
     sources = sources_of({"layers": defined}, listed)
     layers = {each["service"]: [(one["id"], one["source_layer"]) for one in each["layers"]] for each in sources}
     assert layers == {"A": [(0, 3), (1, 4)], "B": [(1, 0)], "C": [(1, 0)], "D": []}

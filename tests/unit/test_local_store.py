@@ -30,11 +30,6 @@ def blob_path(store: LocalStore, blob: Blob) -> Path:
     return store.root / "blobs" / blob.sha256[:2] / blob.sha256
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
 @posix
 @pytest.mark.parametrize("tree", ["auto", "copy"])
 def test_everything_is_private_and_blobs_are_read_only(store: LocalStore, tree: str) -> None:

@@ -24,10 +24,13 @@ from hypothesis import strategies as st
 from saved import LEFT_OUT, MAP, SERVICE, begin_sample, sample_outcomes, save_sample
 
 from agolkit.errors import NoSuchBackup, StoreDamaged
+from agolkit.layout import allowed
 from agolkit.manifest import (
     COLUMNS,
     Journal,
     all_items_csv,
+    backup_facts,
+    close_backup,
     load_items,
     outcome_from_json,
     outcome_to_json,
@@ -37,6 +40,7 @@ from agolkit.manifest import (
     write_manifest,
 )
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result
+from agolkit.options import BackupOptions
 from agolkit.store import LocalStore
 from agolkit.store.seal import is_sealed
 
@@ -54,17 +58,13 @@ items = st.builds(
     created=st.none() | times,
     size=st.none() | st.integers(0),
 )
+paths = texts.filter(lambda text: allowed(text) and ":" not in text)
 parts = st.builds(
-    Part, name=texts, path=texts, blob=st.builds(Blob, texts, st.integers(0)), reach=st.sampled_from(Reach), proof=texts
+    Part, name=texts, path=paths, blob=st.builds(Blob, texts, st.integers(0)), reach=st.sampled_from(Reach), proof=texts
 )
 outcomes = st.builds(
     Outcome, item=items, result=st.sampled_from(Result), observed=times, parts=st.lists(parts, max_size=2).map(tuple)
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
 
 
 def described(schema: dict[str, Any], value: object, resolve: referencing.Registry[Any]) -> None:
@@ -320,6 +320,28 @@ def test_load_items_gives_exact_values(store: LocalStore) -> None:
     assert table["seconds"].dtype == float
     empty = load_items(store, store.begin(NOON, "default").name)
     assert empty.dtypes.tolist() == table.dtypes.tolist()
+
+
+@pytest.mark.parametrize(
+    "path", ["../../out.txt", "a/../../../out.txt", "/etc/out.txt", "..\\out.txt", "C:out.txt", ""]
+)
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_path_that_leads_out_of_the_item_is_damage(store: LocalStore, path: str, is_finished: bool) -> None:
+    """What no agolkit wrote is not followed, wherever it comes from."""
+    draft, (first, *_) = begin_sample(store, tree="none")
+    changed = replace(first, parts=(replace(first.parts[0], path=path),))
+    if is_finished:
+        write_manifest(draft, [changed])
+        facts = backup_facts(
+            draft, [changed], state="complete", finished=NOON, options=BackupOptions(), new_bytes=0, portal_url=""
+        )
+        close_backup(draft, facts)
+    else:
+        journal = Journal(draft)
+        journal.add(changed)
+        journal.close()
+    with pytest.raises(StoreDamaged, match="is no path inside an item"):
+        read_outcomes(store, draft.name)
 
 
 # SHA256SUMS

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from saved import MAP, begin_sample, sample_outcomes, save_sample
 
 import agolkit as ak
-from agolkit.model import Blob, Item, Outcome, Part, Reach, Result
+from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, in_bytes
 from agolkit.report import make_report
 from agolkit.report.beside import LOOK_BACK, Beside, look_beside
-from agolkit.report.figures import duration, in_bytes, percent
+from agolkit.report.figures import duration, percent
 from agolkit.report.page import report_page
 from agolkit.store import LocalStore
 

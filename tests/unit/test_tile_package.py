@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from agolkit.kinds.tiles import in_ranges
 from agolkit.portal import TileFacts
 
 EXTENT = {"xmin": 0, "ymin": 0, "xmax": 10, "ymax": 10.0}
-FACTS = TileFacts(levels=(3, 4), extent=EXTENT, export_allowed=True, most_tiles=None)
+FACTS = TileFacts(levels=(3, 4), is_exact=True, extent=EXTENT, export_allowed=True, most_tiles=None)
 
 
 def bundle(*tiles: bytes) -> bytes:
@@ -44,6 +45,11 @@ def package(folder: Path, files: dict[str, bytes]) -> Path:
         (
             ".tpkx",
             {"root.json": b"{}", "tile/L03/R0000C0000.bundle": bundle(b"a")[:-9]},
+            "R0000C0000.bundle is cut off",
+        ),
+        (
+            ".tpkx",
+            {"root.json": b"{}", "tile/L03/R0000C0000.bundle": bundle(b"a", b"tile")[:-1]},
             "R0000C0000.bundle is cut off",
         ),
         (".tpkx", {"root.json": b"{}", "tile/L03/R0000C0000.bundle": b"short"}, "R0000C0000.bundle is cut off"),
@@ -102,6 +108,25 @@ def test_the_origin_is_proven_by_tiles_or_by_the_extent(
     assert said in str(caught.value)
 
 
+def test_two_extents_that_are_not_stated_are_not_the_same(tmp_path: Path) -> None:
+    """Where neither package nor service states an extent, other tiles are those of another service."""
+    path = package(tmp_path, {"root.json": b"{}", "tile/L03/R0000C0000.bundle": bundle(b"tile")})
+    with pytest.raises(CheckFailed, match="of another service"):
+        prove_origin(path, read_package(path, ".tpkx"), replace(FACTS, extent={}), lambda _place: b"other")
+
+
+def test_every_level_has_to_prove_its_origin(tmp_path: Path) -> None:
+    """One equal tile is no proof for the tiles of another level, nor one level of the service for a strange one."""
+    root = json.dumps({"fullExtent": EXTENT}).encode()
+    tiles = {f"tile/L{level:02d}/R0000C0000.bundle": bundle(b"tile") for level in (3, 4)}
+    path = package(tmp_path, {"root.json": root, **tiles})
+    found = read_package(path, ".tpkx")
+    assert prove_origin(path, found, FACTS, lambda _place: b"tile")
+    assert not prove_origin(path, found, FACTS, lambda place: b"tile" if place.level == 3 else b"other")
+    with pytest.raises(CheckFailed, match=r"levels that the service does not have \(4\)"):
+        prove_origin(path, found, replace(FACTS, levels=(3,)), lambda _place: b"tile")
+
+
 def test_levels_are_named_in_ranges() -> None:
     """Neighbours are joined, gaps are shown."""
     assert in_ranges([5, 0, 1, 2, 7, 8]) == "0 to 2, 5, 7 to 8"
@@ -109,16 +134,16 @@ def test_levels_are_named_in_ranges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "levels"),
+    ("raw", "levels", "is_exact"),
     [
-        ({"tileInfo": {"lods": [{"level": 1}, {"level": 0}]}}, (0, 1)),
-        ({"tileInfo": {"lods": [{"level": 0}, {"level": 1}, {"level": 2}]}, "minLOD": 1, "maxLOD": 2}, (1, 2)),
-        ({"tileInfo": None}, ()),
-        ({}, ()),
+        ({"tileInfo": {"lods": [{"level": 1}, {"level": 0}]}}, (0, 1), False),
+        ({"tileInfo": {"lods": [{"level": 0}, {"level": 1}, {"level": 2}]}, "minLOD": 1, "maxLOD": 2}, (1, 2), True),
+        ({"tileInfo": None}, (), False),
+        ({}, (), False),
     ],
 )
-def test_levels_are_those_that_have_tiles(raw: dict[str, object], levels: tuple[int, ...]) -> None:
+def test_levels_are_those_that_have_tiles(raw: dict[str, object], levels: tuple[int, ...], is_exact: bool) -> None:
     """A tiling scheme reaches further than the tiles do, where the service says so."""
     facts = TileFacts.from_json(raw)
-    assert facts.levels == levels
+    assert (facts.levels, facts.is_exact) == (levels, is_exact)
     assert not facts.export_allowed

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from agolkit.kinds.feature_service.attachments import save_attachments
+from agolkit.kinds.feature_service.definition import SERVICE, layers_in
 from agolkit.kinds.feature_service.geodatabase import save_geodatabase
 from agolkit.kinds.feature_service.rows import save_rows
 from agolkit.kinds.feature_service.views import find_sources, is_view, leave_rows_to
@@ -40,13 +41,12 @@ def save_feature_service(saving: Saving) -> None:
     if "layers" in definition and not ("view" in definition and leave_rows_to(saving, definition["view"]["sources"])):
         save_contents(saving, service, definition)
     if definition:
-        saving.keep_json("definition", "service.json", definition)
+        saving.keep_json("definition", SERVICE, definition)
 
 
 def described(definition: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The JSON of each layer and table of a service; of group layers nothing can be read but that they are there."""
-    told = definition.get("layers", {})
-    return [raw for raw in [*told.get("layers", ()), *told.get("tables", ())] if raw.get("type") != "Group Layer"]
+    return [raw for raw in layers_in(definition.get("layers", {})) if raw.get("type") != "Group Layer"]
 
 
 def formats_for(options: BackupOptions, item: Item, layers: Sequence[ServiceLayer]) -> set[str]:

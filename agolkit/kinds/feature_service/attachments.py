@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from agolkit.errors import CheckFailed, NotAnAnswer
+from agolkit.kinds.feature_service.definition import attachments_path
 from agolkit.kinds.feature_service.reuse import identity, reusable
 from agolkit.kinds.parts import length_reach
 from agolkit.kinds.saving import Saving
@@ -128,14 +129,14 @@ class _Attachments:
             ]
             text = "".join(line + "\n" for line in lines)
             spool.write(gzip.compress(text.encode(errors="backslashreplace"), compresslevel=6, mtime=0))
-            self._saving.keep("attachments", spool, f"attachments/{self._layer.id}.jsonl.gz", Reach.PARSED, proof)
+            self._saving.keep("attachments", spool, attachments_path(self._layer.id), Reach.PARSED, proof)
 
     def _reuse(self, path: str) -> bool:
         """Whether an earlier backup's copy could be taken."""
         fact = self._facts[path]
         part = self.reusable.get(identity(fact.raw))
         blob = part.blob if part else None
-        if part is None or blob is None or self._saving.context.store.blob_size(blob.sha256) != blob.size:
+        if part is None or blob is None or not self._saving.context.store.holds(blob):
             return False
         beat()
         self._saving.parts.append(replace(part, path=path))

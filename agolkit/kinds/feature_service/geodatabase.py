@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 import pyogrio
 
 from agolkit.errors import CheckFailed
+from agolkit.kinds.feature_service.definition import GEODATABASE
 from agolkit.kinds.feature_service.rows import count_common, edited_between
 from agolkit.kinds.file import proven_members
 from agolkit.kinds.jobs import export_into
 from agolkit.kinds.saving import Saving
-from agolkit.model import Reach
+from agolkit.model import Reach, counted
 from agolkit.portal import FeatureService, ServiceLayer, plain_id
 from agolkit.progress import beat
 
@@ -79,9 +80,10 @@ def save_geodatabase(
             if moved := edited_between(stamps, service.edit_stamps(layer)):
                 raise CheckFailed(f"layer {layer.name!r} was {moved} while it was exported.")
         rows, attachments = sum(each.rows for each in proven), sum(each.attachments for each in proven)
-        proof = f"{len(layers)} layers, {rows:,} of {rows:,} rows, {attachments:,} attachments, {members} files"
+        proof = f"{counted(len(layers), 'layer')}, {rows:,} of {counted(rows, 'row')}, "
+        proof += f"{counted(attachments, 'attachment')}, {counted(members, 'file')}"
         by_id = all(layer.global_id_field or not each.rows for layer, each in zip(layers, proven, strict=True))
-        saving.keep("geodatabase", spool, "layers.gdb.zip", Reach.CONTENT if by_id else Reach.PARSED, proof)
+        saving.keep("geodatabase", spool, GEODATABASE, Reach.CONTENT if by_id else Reach.PARSED, proof)
     return [
         {"id": each.id, "layer": each.geodatabase_layer, "rows": each.rows, "attachments": each.attachments}
         for each in proven
@@ -155,6 +157,19 @@ def geodatabase_in(path: Path) -> str:
     if len(found) != 1:
         raise CheckFailed(f"the zip holds {len(found)} geodatabases instead of one.")
     return f"/vsizip/{{{path}}}/{found[0]}"
+
+
+def layer_counts(geodatabase: str | Path) -> dict[str, tuple[int, int]]:
+    """Layer → (rows, attachments) of a geodatabase; tables of attachments are layers too.
+
+    Raises
+    ------
+    pyogrio.errors.DataSourceError
+        It cannot be opened. Final.
+    """
+    names = [str(name) for name, _geometry in pyogrio.list_layers(geodatabase)]
+    rows = {name: int(pyogrio.read_info(geodatabase, layer=name)["features"]) for name in names}
+    return {name: (count, rows.get(f"{name}__ATTACH", 0)) for name, count in rows.items()}
 
 
 def _matching(geodatabase: str, names: Sequence[str], layer: ServiceLayer, served: ServedRows, *, is_view: bool) -> str:

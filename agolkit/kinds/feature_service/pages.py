@@ -124,7 +124,7 @@ def parse_page(content: bytes, layer: ServiceLayer) -> tuple[Page, bool]:
         header = json.loads(text[: begin.end()] + text[at:])
         is_cut = bool(header.pop("exceededTransferLimit", False))
         del header["features"]
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise NotAnAnswer(f"layer {layer.name!r}: the answer to a query cannot be read ({error}).") from None
     packed.append(packer.flush())
     return Page(b"".join(packed), len(content), object_ids, header), is_cut

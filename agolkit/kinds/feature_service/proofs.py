@@ -13,7 +13,8 @@ from typing import Any
 import pyogrio
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.feature_service.geodatabase import geodatabase_in
+from agolkit.kinds.feature_service.definition import GEODATABASE, load_definition, rows_path, saved_rows
+from agolkit.kinds.feature_service.geodatabase import geodatabase_in, layer_counts
 from agolkit.kinds.feature_service.views import is_view
 from agolkit.model import Outcome, Part, Result
 from agolkit.store import Store
@@ -28,7 +29,7 @@ def service_troubles(store: Store, outcome: Outcome, whole: Collection[Part]) ->
     """
     parts = {part.path: part for part in outcome.parts}
     definition = next((part for part in whole if part.name == "definition"), None)
-    facts = saved_definition(store, definition) if definition else {}
+    facts = load_definition(store, whole)
     if definition:
         yield from _unlisted(definition, facts, parts)
     for part in whole:
@@ -42,24 +43,11 @@ def service_troubles(store: Store, outcome: Outcome, whole: Collection[Part]) ->
                 yield from _in_attachments(store, part, parts, is_verified=outcome.result is Result.VERIFIED)
 
 
-def saved_definition(store: Store, definition: Part) -> dict[str, Any]:
-    """What `service.json` holds."""
-    with store.open_blob(definition.blob.sha256) as stream:
-        facts: dict[str, Any] = json.load(stream)
-    return facts
-
-
-def saved_rows(facts: Mapping[str, Any]) -> dict[int, int]:
-    """Layer id → number of its rows in the backup, from the definition; without the layers whose rows are not in it."""
-    entries = [*(facts.get("geodatabase") or ()), *(facts.get("rows") or ())]
-    return {int(entry["id"]): int(entry["rows"]) for entry in entries}
-
-
 def _unlisted(definition: Part, facts: Mapping[str, Any], parts: Mapping[str, Part]) -> Iterator[Trouble]:
     """Parts that the definition names and the manifest does not."""
-    named = [f"rows/{entry['id']}.jsonl.gz" for entry in facts.get("rows") or ()]
+    named = [rows_path(entry["id"]) for entry in facts.get("rows") or ()]
     if facts.get("geodatabase"):
-        named.append("layers.gdb.zip")
+        named.append(GEODATABASE)
     for path in named:
         if path not in parts:
             yield definition, f"it names {path}, which the manifest does not"
@@ -88,7 +76,7 @@ def _in_geodatabase(
     """A view's geodatabase may hold more rows than the view showed, as when it was proven."""
     try:
         with store.copied(part.blob.sha256) as spool:
-            held = layer_counts(spool.path())
+            held = layer_counts(geodatabase_in(spool.path()))
     except (CheckFailed, ValueError, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         yield part, f"it cannot be opened: {error}"
         return
@@ -102,20 +90,6 @@ def _in_geodatabase(
             yield part, f"its layer {name!r} has {rows:,} rows instead of {wanted:,}"
         if attachments < entry["attachments"]:
             yield part, f"its layer {name!r} has {attachments:,} attachments instead of {entry['attachments']:,}"
-
-
-def layer_counts(path: Path) -> dict[str, tuple[int, int]]:
-    """Layer → (rows, attachments) of the geodatabase inside a zip.
-
-    Raises
-    ------
-    CheckFailed, pyogrio.errors.DataSourceError
-        It cannot be opened. Final.
-    """
-    geodatabase = geodatabase_in(path)
-    names = [str(name) for name, _geometry in pyogrio.list_layers(geodatabase)]
-    rows = {name: int(pyogrio.read_info(geodatabase, layer=name)["features"]) for name in names}
-    return {name: (count, rows.get(f"{name}__ATTACH", 0)) for name, count in rows.items()}
 
 
 def _in_attachments(store: Store, listing: Part, parts: Mapping[str, Part], *, is_verified: bool) -> Iterator[Trouble]:
@@ -143,7 +117,7 @@ def _in_attachments(store: Store, listing: Part, parts: Mapping[str, Part], *, i
 
 @contextmanager
 def _lines(store: Store, part: Part) -> Iterator[Iterator[bytes]]:
-    """The lines of a part, which may be compressed."""
+    """The lines of a part. Lists of attachments were not compressed in the first backups."""
     with store.open_blob(part.blob.sha256) as stream:
         if part.path.endswith(".gz"):
             with gzip.open(stream) as unpacked:

@@ -7,14 +7,18 @@ attachments were edited since.
 
 from __future__ import annotations
 
-import gzip
-import json
 import logging
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agolkit.errors import ConnectionTrouble, NotAnAnswer, PortalError, StoreError
+from agolkit.kinds.feature_service.definition import (
+    attachments_path,
+    layers_by_id,
+    load_attachment_list,
+    load_definition,
+)
 from agolkit.kinds.feature_service.views import is_view
 from agolkit.kinds.jobs import wait_for_job
 from agolkit.kinds.saving import Saving
@@ -63,10 +67,12 @@ def reusable(
         return {}
     stamp = _data_stamp(definition, layer)
     is_same = bool(stamp) and stamp == _data_stamp(before, layer)
+    # Where the list has moved and the stamp has not, the stamp does not tell of attachments.
+    is_same = is_same and {identity(line) for line in lines} == {identity(fact.raw) for fact in facts}
     edited: set[str] = set()
-    try:
-        since = _generation(before, layer)
-        if not is_same or since != _generation(definition, layer):
+    if not is_same or _has_moved(before, definition, layer):
+        try:
+            since = _generation(before, layer)
             edited, is_nothing = _edited_since(saving, service, layer, since, definition)
             if is_nothing and not is_same:
                 raise NotAnAnswer("the service says that nothing was edited, but its stamps have moved.")
@@ -74,8 +80,7 @@ def reusable(
             if any(plain_id(fact.raw.get("globalId")) not in known for fact in facts):
                 raise NotAnAnswer("the service did not tell of what is new; then it may have kept quiet of the rest.")
             lines = [line for line in lines if line.get("globalId")]
-    except _UNTOLD as error:
-        if not is_same:
+        except _UNTOLD as error:
             log.info("Layer %s of item %s: all attachments are fetched: %s", layer.id, saving.item.id, error)
             return {}
     parts = {part.path: part for part in earlier.parts}
@@ -88,21 +93,16 @@ def reusable(
 
 def _read(store: Store, earlier: Outcome, layer: ServiceLayer) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The definition in an earlier backup, and its list of the layer's attachments; empty where it has none."""
-    parts = {part.path: part for part in earlier.parts}
-    listing = parts.get(f"attachments/{layer.id}.jsonl.gz")
-    if listing is None or "service.json" not in parts:
+    path = attachments_path(layer.id)
+    listing = next((part for part in earlier.parts if part.path == path), None)
+    if listing is None:
         return {}, []
-    with store.copied(parts["service.json"].blob.sha256) as spool:
-        definition = json.loads(spool.read())
-    with store.copied(listing.blob.sha256) as spool, spool.open() as packed, gzip.open(packed) as lines:
-        return definition, [json.loads(line) for line in lines]
+    return load_definition(store, earlier.parts), list(load_attachment_list(store, listing))
 
 
 def _data_stamp(definition: Mapping[str, Any], layer: ServiceLayer) -> int | None:
     """When the rows and attachments of a layer were last edited."""
-    told = definition.get("layers") or {}
-    described = [*(told.get("layers") or ()), *(told.get("tables") or ())]
-    editing = next((raw.get("editingInfo") or {} for raw in described if raw["id"] == layer.id), {})
+    editing = layers_by_id(definition).get(layer.id, {}).get("editingInfo") or {}
     return editing.get("dataLastEditDate") or editing.get("lastEditDate")
 
 
@@ -110,6 +110,14 @@ def _generation(definition: Mapping[str, Any], layer: ServiceLayer, name: str = 
     """A number of the layer's change tracking; `KeyError` where it has none."""
     told = definition["root"]["changeTrackingInfo"]["layerServerGens"]
     return int({each["id"]: each for each in told}[layer.id][name])
+
+
+def _has_moved(before: Mapping[str, Any], definition: Mapping[str, Any], layer: ServiceLayer) -> bool:
+    """Whether the change tracking says that something was edited; without tracking it says nothing."""
+    try:
+        return _generation(before, layer) != _generation(definition, layer)
+    except _UNTOLD:
+        return False
 
 
 def _edited_since(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agolkit.kinds.feature_service.definition import rows_path
 from agolkit.kinds.feature_service.pages import read_pages
 from agolkit.kinds.saving import Saving
 from agolkit.model import Reach, counted, from_epoch_ms, to_stamp
@@ -48,7 +49,7 @@ def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer) -> S
             if is_whole or read == READS:
                 common = count_common(saved.object_ids, served)
                 proof = f"{common:,} of {len(served):,} ids"
-                saving.keep("rows", spool, f"rows/{layer.id}.jsonl.gz", Reach.CONTENT, proof)
+                saving.keep("rows", spool, rows_path(layer.id), Reach.CONTENT, proof)
                 break
     if not is_whole:
         said = [proof]
@@ -67,7 +68,6 @@ def read_rows(
 ) -> SavedRows:
     """Write the rows with these ids to `spool`, in the order of their ids; what came."""
     saved = SavedRows()
-    spool.restart()
     spool.write(gzip.compress(b"", mtime=0))  # also a layer without rows is a file that opens
     for page in read_pages(saving, service, layer, object_ids):
         saved.object_ids.extend(page.object_ids)

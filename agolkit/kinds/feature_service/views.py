@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from agolkit.kinds.feature_service.definition import layers_in
 from agolkit.kinds.saving import Saving
 from agolkit.model import Item, plain
 from agolkit.portal import FeatureService
@@ -36,10 +37,12 @@ def leave_rows_to(saving: Saving, sources: Sequence[Mapping[str, Any]]) -> bool:
     named = (
         ", ".join(f"{each['service']} ({each['item_id'] or 'item unknown'})" for each in sources) or "other services"
     )
+    are_saved = bool(sources) and all(each["item_id"] in in_scope for each in sources)
     if choice == "definition":
-        saving.left_out.append(f"rows of a view, which are those of {named}")
-    elif choice == "auto" and sources and all(each["item_id"] in in_scope for each in sources):
-        saving.notes.append(f"a view: its rows are those of {named}, which this backup saves")
+        lacking = "" if are_saved else "; this backup does not have them all"
+        saving.left_out.append(f"rows of a view, which are those of {named}{lacking}")
+    elif choice == "auto" and are_saved:
+        saving.notes.append(f"a view: its rows are those of {named}; this backup has them where that is verified")
     else:
         return False
     saving.is_whole_as_defined = True
@@ -66,10 +69,13 @@ def sources_of(admin: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) ->
 
     for each in listed:
         source(str(each.get("name", "")), each.get("serviceItemId"))
-    for raw in [*(admin.get("layers") or ()), *(admin.get("tables") or ())]:
+    for raw in layers_in(admin):
         defined = (raw.get("adminLayerInfo") or {}).get("viewLayerDefinition") or {}
-        for table in _tables(defined.get("table") or defined):
-            entry = source(str(table["sourceServiceName"]), defined.get("sourceServiceItemId"))
+        first = defined.get("table") or defined
+        for table in _tables(first):
+            # The id is that of the first table's service; what is joined to it may come from another.
+            item_id = defined.get("sourceServiceItemId") if table is first else None
+            entry = source(str(table["sourceServiceName"]), item_id)
             entry["layers"].append(_shown(raw, defined, table))
     return list(found.values())
 

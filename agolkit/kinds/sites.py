@@ -1,4 +1,4 @@
-"""What other services than the portal keep of an item, and the groups that a site is made of: said, where not saved."""
+"""Sites, pages and initiatives of ArcGIS Hub: what belongs to one and stands outside its item."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agolkit.kinds.saving import Saving
-from agolkit.kinds.types import known_type
 from agolkit.model import plain
 
 DOMAIN = "its domain is registered with ArcGIS Hub and is not saved"
@@ -16,11 +15,9 @@ _ID = re.compile("[0-9a-f]{32}")
 _NAMES_GROUPS = re.compile("groups?(id)?$", re.I)
 
 
-def note_elsewhere(saving: Saving, document: Any) -> None:
-    """Note what a backup of the portal cannot hold of this item; `document` is its data."""
-    item_type, known_as = plain(saving.item.type), known_type(saving.item.type)
-    if known_as is not None and known_as.elsewhere:
-        saving.missing.append(known_as.elsewhere)
+def note_site(saving: Saving, document: Any) -> None:
+    """Note, if the item is of a site, what of it is not saved with the backup; `document` is its data."""
+    item_type = plain(saving.item.type)
     if item_type == plain("Hub Site Application"):
         saving.notes.append(DOMAIN)
     if item_type.startswith(("hub", "site")):

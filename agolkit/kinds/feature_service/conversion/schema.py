@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyproj
 
 from agolkit.errors import CheckFailed
@@ -21,6 +22,16 @@ GEOMETRY = "geometry"
 LONGEST_NAME = 52
 """Of a table in a geodatabase, so that `__ATTACH` fits into its 64 characters."""
 LONGEST_TEXT = 65_536
+FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999, in epoch milliseconds."""
+
+_RESERVED = re.compile(
+    r"(?:gdb_|gpkg|sqlite_).*"
+    r"|add|alter|and|between|by|column|create|delete|drop|exists|for|from|group|in|insert|into|is|like|not|null|or"
+    r"|order|select|set|table|update|values|where",
+    re.I,
+)
+"""Names that the formats keep for themselves, and the words that GDAL's writer of geodatabases changes."""
 
 _TYPES: Mapping[str, pa.DataType] = {
     "OID": pa.int64(),
@@ -70,7 +81,10 @@ class Column:
         # A server may write 3.0 for 3; of 3.5 Arrow would silently make 3.
         if pa.types.is_floating(self.arrow_type) or not any(isinstance(value, float) for value in values):
             try:
-                return pa.array(values, self.arrow_type)
+                array = pa.array(values, self.arrow_type)
+                if self.type == "Single" and pc.any(pc.is_inf(array)).as_py():  # too large for it
+                    raise self._misfit()
+                return array
             except (pa.ArrowException, UnicodeError, TypeError, ValueError, OverflowError):
                 pass  # some need a closer look: a number for a text, a date as text
         try:
@@ -153,7 +167,18 @@ def unique_names(names: Sequence[str], *, plain: bool, taken: Iterable[str] = ()
 def plain_name(name: str) -> str:
     """A name that every format takes, for tables and files."""
     plain = re.sub(r"\W+", "_", name)[:LONGEST_NAME].strip("_") or "layer"
-    return plain if plain[0].isalpha() else f"t_{plain}"
+    return plain if plain[0].isalpha() and not _RESERVED.fullmatch(plain) else f"t_{plain}"
+
+
+def check_for_gdal(batch: pa.RecordBatch) -> None:
+    """Raise `CheckFailed` where a value would come into the file as another one."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_string(column.type) and pc.any(pc.match_substring(column, "\0")).as_py():
+            raise CheckFailed(f"the field {name!r} holds a text with a NUL character, which would end there.")
+        if pa.types.is_timestamp(column.type):
+            ends = pc.min_max(column.cast(pa.timestamp("ms")).cast(pa.int64())).as_py()
+            if ends["min"] is not None and not FIRST <= ends["min"] <= ends["max"] <= LAST:
+                raise CheckFailed(f"the field {name!r} holds a date that is not in the years 1 to 9999.")
 
 
 def crs_of(spatial_reference: Mapping[str, Any] | None) -> str | None:

@@ -6,27 +6,25 @@ the ids of all rows, the ids and the bytes of all attachments.
 
 from __future__ import annotations
 
-import json
 import shutil
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyogrio
-import pyproj
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.feature_service import geopackage
-from agolkit.kinds.feature_service.curves import has_curves, is_simple, straight
-from agolkit.kinds.feature_service.schema import GEOMETRY, unique_names
-from agolkit.kinds.feature_service.tables import SavedLayers, Table, open_table
+from agolkit.kinds.feature_service.conversion import geopackage
+from agolkit.kinds.feature_service.conversion.schema import plain_name, unique_names
+from agolkit.kinds.feature_service.conversion.tables import SavedLayers, Table, open_table
+from agolkit.kinds.feature_service.conversion.writing import Watch, data_bytes_in, in_order, write_layer, write_parquet
+from agolkit.kinds.feature_service.definition import GEODATABASE
+from agolkit.kinds.feature_service.geodatabase import ATTACHMENTS_AT_ONCE, IDS_AT_ONCE, layer_counts
 from agolkit.layout import allowed
 from agolkit.model import Outcome, counted
 from agolkit.store import Store
@@ -34,13 +32,6 @@ from agolkit.store.spool import CHUNK
 
 Format = Literal["gdb", "gpkg", "parquet"]
 FORMATS: tuple[Format, ...] = ("gdb", "gpkg", "parquet")
-
-IDS_AT_ONCE = 50_000
-ATTACHMENTS_AT_ONCE = 4
-_NEW_TYPES = {"BigInteger", "DateOnly", "TimeOnly", "TimestampOffset"}
-"""Types that a geodatabase has since ArcGIS Pro 3.2; older programs do not open a table that has them."""
-_COLUMN_TYPES = {"GlobalID", "GUID", "XML"}
-"""Types that have to be told to the writer of geodatabases beside the Arrow type."""
 
 
 @dataclass(slots=True)
@@ -95,6 +86,8 @@ def convert(store: Store, outcome: Outcome, format: Format, folder: Path) -> Con
 
 
 class _Conversion:
+    """The layers of one item on their way into one format."""
+
     def __init__(self, saved: SavedLayers, format: Format, folder: Path) -> None:
         self.saved = saved
         self.format = format
@@ -107,11 +100,11 @@ class _Conversion:
     def replaces(self, path: str) -> bool:
         """Whether the content of a part of the item is in the new files."""
         of_attached = tuple(f"attachments/{layer}{mark}" for layer in self.attached for mark in "/.")
-        return path == "layers.gdb.zip" or path.startswith(("rows/", *of_attached))
+        return path == GEODATABASE or path.startswith(("rows/", *of_attached))
 
     def unpack(self) -> None:
         """The saved geodatabase, as it is."""
-        with self.saved.copied("layers.gdb.zip", self.folder) as spool, zipfile.ZipFile(spool.path()) as archive:
+        with self.saved.copied(GEODATABASE, self.folder) as spool, zipfile.ZipFile(spool.path()) as archive:
             path = self.folder / "layers.gdb"
             path.mkdir()
             for member in archive.infolist():
@@ -119,19 +112,21 @@ class _Conversion:
                 if outer.endswith(".gdb") and "/" not in inside and allowed(inside):
                     with archive.open(member) as packed, (path / inside).open("wb") as file:
                         shutil.copyfileobj(packed, file, CHUNK)
-        names = {str(name) for name, _ in pyogrio.list_layers(path)}
+        held = layer_counts(path)
         for layer, name in self.saved.in_geodatabase.items():
-            if name not in names:
+            if name not in held:
                 raise CheckFailed(f"the geodatabase has no layer {name!r}.")
-            self.done.rows += int(pyogrio.read_info(path, layer=name)["features"])
-            if f"{name}__ATTACH" in names:
-                self.done.attachments += int(pyogrio.read_info(path, layer=f"{name}__ATTACH")["features"])
+            rows, attachments = held[name]
+            self.done.rows += rows
+            self.done.attachments += attachments
+            if f"{name}__ATTACH" in held:
                 self.attached.add(layer)
 
     def write(self) -> None:
         """Every layer with its attachments, from saved rows where there are some, else from the geodatabase."""
         ids = self.saved.ids
-        names = unique_names([self.saved.name(layer) for layer in ids], plain=True)
+        titles = [self.saved.name(layer) for layer in ids]
+        names = unique_names(titles, plain=True, taken=[f"{plain_name(title)}__ATTACH" for title in titles])
         with ExitStack() as stack:
             geodatabase = ""
             tables: set[str] = set()
@@ -174,7 +169,7 @@ class _Conversion:
     def _write_table(self, table: Table, layer: int, name: str) -> int:
         """Write a layer and compare what was written; the number of its rows."""
         title = self.saved.name(layer)
-        watch = _Watch(table, keep_arcs=self.format != "parquet")
+        watch = Watch(table, for_gdal=self.format != "parquet")
         self._write(table, watch, layer, name, title)
         written = self._ids(layer, name, table.object_id)
         if not written.equals(watch.ids()):
@@ -185,22 +180,20 @@ class _Conversion:
         self.done.rows += len(written)
         return len(written)
 
-    def _note(self, table: Table, watch: _Watch, title: str) -> None:
+    def _note(self, table: Table, watch: Watch, title: str) -> None:
         if table.geometry_type and table.crs is None:
             self.done.notes.append(f"layer {title!r}: its spatial reference is unknown to GDAL, and not in the file")
         if straightened := watch.straightened + (table.encoder.straightened if table.encoder else 0):
-            self.done.notes.append(
-                f"layer {title!r}: curves of {counted(straightened, 'row')} were made straight lines"
-            )
+            self.done.notes.append(f"layer {title!r}: curves of {counted(straightened, 'row')} became fine lines")
         if table.encoder and self.format == "gdb" and table.encoder.replaced:
             rows = counted(table.encoder.replaced, "row")
             self.done.notes.append(f"layer {title!r}: heights or measures that are not set are 0 in {rows}")
 
     def _write_attachments(self, table: Table, layer: int, name: str) -> None:
-        watch = _Watch(table)
+        watch = Watch(table)
         self._write(table, watch, layer, name, "")
         written = self._ids(layer, name, table.object_id)
-        size = sum(self._read(layer, name, ["DATA"], ATTACHMENTS_AT_ONCE, _data_bytes))
+        size = sum(self._read(layer, name, ["DATA"], ATTACHMENTS_AT_ONCE, data_bytes_in))
         if not written.equals(watch.ids()) or size != watch.data_bytes:
             raise CheckFailed(
                 f"{name}: {len(written):,} of {len(watch.ids()):,} attachments with {size:,} of {watch.data_bytes:,} "
@@ -212,13 +205,13 @@ class _Conversion:
     def _path(self, layer: int, name: str) -> Path:
         return self.folder / (f"{name}~{layer}.parquet" if self.format == "parquet" else f"layers.{self.format}")
 
-    def _write(self, table: Table, watch: _Watch, layer: int, name: str, title: str) -> None:
+    def _write(self, table: Table, watch: Watch, layer: int, name: str, title: str) -> None:
         path = self._path(layer, name)
         try:
             if self.format == "parquet":
-                _write_parquet(path, table, watch)
+                write_parquet(path, table, watch)
             else:
-                _write_layer(path, table, watch, name, title)
+                write_layer(path, table, watch, name, title)
         except Exception:
             if watch.trouble:  # what went wrong while rows were read; the writer only knows that no more came
                 raise watch.trouble from None
@@ -227,7 +220,7 @@ class _Conversion:
     def _ids(self, layer: int, name: str, column: str) -> pa.Array:
         """The ids in the file, in order."""
         found = list(self._read(layer, name, [column], IDS_AT_ONCE, lambda batch: batch.column(0).cast(pa.int64())))
-        return _sorted(found)
+        return in_order(found)
 
     def _read(
         self, layer: int, name: str, columns: list[str], at_once: int, what: Callable[[pa.RecordBatch], pa.Array | int]
@@ -251,59 +244,6 @@ class _Conversion:
                 yield what(batch)
 
 
-class _Watch:
-    """Passes batches on, and remembers their ids and how much there was."""
-
-    def __init__(self, table: Table, *, keep_arcs: bool = False) -> None:
-        self.has_curves = False
-        self.straightened = 0
-        self.data_bytes = 0
-        self.trouble: BaseException | None = None
-        self._table = table
-        self._keep_arcs = keep_arcs
-        self._ids: list[pa.Array] = []
-
-    def ids(self) -> pa.Array:
-        """The ids that went through, in order."""
-        return _sorted(self._ids)
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        try:
-            for batch in self._table.batches:
-                self._ids.append(batch.column(self._table.object_id).cast(pa.int64()))
-                if "DATA" in batch.schema.names:
-                    self.data_bytes += _data_bytes(batch)
-                yield self._simple(batch) if self._table.geometry_type else batch
-        except (Exception, KeyboardInterrupt) as error:
-            self.trouble = error
-            raise
-
-    def _simple(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch with geometries of which every reader knows the types, but for arcs that are to be kept."""
-        at = batch.schema.get_field_index(GEOMETRY)
-        shapes = batch.column(at).to_pylist()
-        special = [nth for nth, shape in enumerate(shapes) if shape and not is_simple(shape)]
-        if not special:
-            return batch
-        for nth in special:
-            is_curved = has_curves(shapes[nth])
-            if is_curved and self._keep_arcs:
-                self.has_curves = True
-            else:
-                shapes[nth] = straight(shapes[nth])
-                self.straightened += is_curved
-        return batch.set_column(at, batch.schema.field(at), pa.array(shapes, pa.binary()))
-
-
-def _data_bytes(batch: pa.RecordBatch) -> int:
-    return int(pc.sum(pc.binary_length(batch.column("DATA"))).as_py() or 0)
-
-
-def _sorted(ids: list[pa.Array]) -> pa.Array:
-    together = pa.concat_arrays(ids) if ids else pa.array([], pa.int64())
-    return together.take(pc.sort_indices(together))
-
-
 def _noting(
     batches: Iterator[pa.RecordBatch], columns: tuple[str, str], parents: set[int], global_ids: dict[int, str]
 ) -> Iterator[pa.RecordBatch]:
@@ -312,55 +252,3 @@ def _noting(
         pairs = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
         global_ids.update((row, found) for row, found in pairs if row in parents)
         yield batch
-
-
-def _write_layer(path: Path, table: Table, watch: _Watch, name: str, title: str) -> None:
-    """Write a table into a geodatabase or a GeoPackage, which is made where it is not there."""
-    is_geodatabase = path.suffix == ".gdb"
-    options = {"FID": table.object_id}
-    if table.geometry_type:
-        used = {each.casefold() for each in table.schema.names}
-        options["GEOMETRY_NAME"] = next(each for each in ("SHAPE", "GEOM", "SHAPE_") if each.casefold() not in used)
-    if is_geodatabase:
-        told = [f"{each}=esriFieldType{kind}" for each, kind in table.types.items() if kind in _COLUMN_TYPES]
-        options |= {"COLUMN_TYPES": ",".join(told)} if told else {}
-        options |= {"LAYER_ALIAS": title} if title else {}
-        if _NEW_TYPES & set(table.types.values()):
-            options["TARGET_ARCGIS_VERSION"] = "ARCGIS_PRO_3_2_OR_LATER"
-        if table.geometry_type and table.crs:
-            # A geodatabase holds places on a grid; GDAL's own is of a tenth of a millimeter.
-            options["XYSCALE"] = "1e12" if pyproj.CRS.from_user_input(table.crs).is_geographic else "1000000"
-            options |= {"ZSCALE": "1000000", "MSCALE": "1000000"}
-    elif title:
-        options["IDENTIFIER"] = name
-        options["DESCRIPTION"] = title
-    # Without this the writer gives every row a new GlobalID.
-    pyogrio.set_gdal_config_options({"OPENFILEGDB_REGENERATE_GLOBALID": "NO"})
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-        # GDAL cannot be told that curves will come; `geopackage.finish` puts it right.
-        warnings.filterwarnings("ignore", "A geometry of type MULTI(CURVE|SURFACE) is inserted", RuntimeWarning)
-        pyogrio.write_arrow(
-            pa.RecordBatchReader.from_batches(table.schema, iter(watch)),
-            path,
-            layer=name,
-            driver="OpenFileGDB" if is_geodatabase else "GPKG",
-            append=path.exists(),
-            geometry_name=GEOMETRY if table.geometry_type else None,
-            geometry_type=table.geometry_type,
-            crs=table.crs if table.geometry_type else None,
-            layer_options=options,
-        )
-
-
-def _write_parquet(path: Path, table: Table, watch: _Watch) -> None:
-    """Write a table as GeoParquet 1.1 (geoparquet.org), or as Parquet where it has no geometries."""
-    schema = table.schema
-    if table.geometry_type:
-        crs = pyproj.CRS.from_user_input(table.crs).to_json_dict() if table.crs else None
-        column: dict[str, Any] = {"encoding": "WKB", "geometry_types": [], "crs": crs}
-        told = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
-        schema = schema.with_metadata({"geo": json.dumps(told)})
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in watch:
-            writer.write_batch(batch)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from agolkit.errors import NoSuchBackup, UsageError
-from agolkit.kinds.feature_service.curves import is_simple, straight
-from agolkit.kinds.feature_service.schema import GEOMETRY
-from agolkit.kinds.feature_service.tables import SavedLayers
+from agolkit.kinds.feature_service.conversion.curves import is_simple, straight
+from agolkit.kinds.feature_service.conversion.schema import GEOMETRY
+from agolkit.kinds.feature_service.conversion.tables import SavedLayers
 from agolkit.manifest import read_outcomes
 from agolkit.store import Store
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from agolkit.kinds.feature_service.tables import Table
+from agolkit.kinds.feature_service.conversion.tables import Table
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS gpkg_data_columns (

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
-from agolkit.kinds.feature_service.curves import (
+from agolkit.kinds.feature_service.conversion.curves import (
     ARC,
     COMPOUND,
     CURVE_POLYGON,

@@ -18,9 +18,17 @@ import pyarrow.compute as pc
 import pyogrio
 
 from agolkit.errors import CheckFailed
+from agolkit.kinds.feature_service.conversion.geometry import NAMES, Encoder, type_name
+from agolkit.kinds.feature_service.conversion.schema import GEOMETRY, Column, columns_of, crs_of
+from agolkit.kinds.feature_service.definition import (
+    GEODATABASE,
+    attachments_path,
+    layers_by_id,
+    load_attachment_list,
+    load_definition,
+    rows_path,
+)
 from agolkit.kinds.feature_service.geodatabase import geodatabase_in
-from agolkit.kinds.feature_service.geometry import NAMES, Encoder, type_name
-from agolkit.kinds.feature_service.schema import GEOMETRY, Column, columns_of, crs_of
 from agolkit.model import Outcome, Part
 from agolkit.store import Spool, Store
 
@@ -71,16 +79,11 @@ class SavedLayers:
 
     def __init__(self, store: Store, outcome: Outcome) -> None:
         self.store = store
-        self.outcome = outcome
         self.parts: dict[str, Part] = {part.path: part for part in outcome.parts}
-        self.definition: dict[str, Any] = {}
-        if part := next((part for part in outcome.parts if part.name == "definition"), None):
-            with store.copied(part.blob.sha256) as spool:
-                self.definition = json.loads(spool.read())
-        told = self.definition.get("layers") or {}
-        self.described = {raw["id"]: raw for raw in [*told.get("layers", ()), *told.get("tables", ())]}
-        self.in_geodatabase = {each["id"]: str(each["layer"]) for each in self.definition.get("geodatabase") or ()}
-        self.in_rows = {each["id"]: each for each in self.definition.get("rows") or ()}
+        definition = load_definition(store, outcome.parts)
+        self.described = layers_by_id(definition)
+        self.in_geodatabase = {each["id"]: str(each["layer"]) for each in definition.get("geodatabase") or ()}
+        self.in_rows = {each["id"]: each for each in definition.get("rows") or ()}
 
     @property
     def ids(self) -> list[int]:
@@ -98,7 +101,7 @@ class SavedLayers:
     @contextmanager
     def geodatabase(self, scratch: Path | None = None) -> Iterator[str]:
         """What GDAL opens to read the saved geodatabase."""
-        with self.copied("layers.gdb.zip", scratch) as spool:
+        with self.copied(GEODATABASE, scratch) as spool:
             yield geodatabase_in(spool.path())
 
     @contextmanager
@@ -130,7 +133,7 @@ class SavedLayers:
             extent = raw.get("extent") or {}
             table.crs = crs_of(header.get("spatialReference") or extent.get("spatialReference") or {"wkid": 4326})
             table.schema = schema.append(pa.field(GEOMETRY, pa.binary()))
-        with self.copied(f"rows/{layer}.jsonl.gz", scratch) as spool, spool.open() as packed:
+        with self.copied(rows_path(layer), scratch) as spool, spool.open() as packed:
             table.batches = _rows(packed, table, for_geodatabase=for_geodatabase)
             yield table
 
@@ -174,10 +177,9 @@ class SavedLayers:
 
     def listed_attachments(self, layer: int) -> Iterator[dict[str, Any]]:
         """What the service said of each attachment of a layer, with the `path` of its file."""
-        path = f"attachments/{layer}.jsonl.gz"
+        path = attachments_path(layer)
         if path in self.parts:
-            with self.copied(path) as spool, spool.open() as packed, gzip.open(packed) as lines:
-                yield from map(json.loads, lines)
+            yield from load_attachment_list(self.store, self.parts[path])
 
     @contextmanager
     def geodatabase_rows(self, geodatabase: str, layer: int) -> Iterator[Table]:
@@ -259,7 +261,7 @@ def _rows(packed: IO[bytes], table: Table, *, for_geodatabase: bool) -> Iterator
             if table.encoder:
                 try:
                     shapes = [table.encoder(feature.get("geometry")) for feature in features]
-                except (struct.error, TypeError, ValueError, KeyError, IndexError):
+                except (struct.error, TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError):
                     raise CheckFailed("a geometry is not as the service describes it.") from None
                 arrays.append(pa.array(shapes, pa.binary()))
             yield pa.record_batch(arrays, schema=table.schema)
