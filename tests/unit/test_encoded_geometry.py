@@ -128,7 +128,21 @@ def test_parts_that_are_too_short_are_filled_up(shape: dict[str, Any], places: l
     assert shapely.get_coordinates(encoded(shape)).tolist() == places
 
 
-@pytest.mark.parametrize("shape", [None, {}, {"x": None}, {"x": "NaN", "y": "NaN"}, {"points": []}, {"rings": []}])
+_PARTS = ("paths", "rings", "curvePaths", "curveRings")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        None,
+        {},
+        {"x": None},
+        {"x": "NaN", "y": "NaN"},
+        {"points": []},
+        {"rings": []},
+        *({part: [[]]} for part in _PARTS),
+    ],
+)
 def test_an_empty_geometry_is_none(shape: dict[str, Any] | None) -> None:
     """In each of the ways in which a server says it."""
     assert Encoder(False, False)(shape) is None

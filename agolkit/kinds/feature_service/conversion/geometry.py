@@ -80,20 +80,20 @@ class Encoder:
         if points := geometry.get("points"):
             places = [self._head(POINT) + struct.pack(f"<{self._size}d", *self._place(point)) for point in points]
             return self._collection(MULTIPOINT, places)
-        if paths := geometry.get("paths"):
-            return self._collection(MULTILINE, [self._head(LINE) + self._line(path) for path in paths if path])
-        if rings := geometry.get("rings"):
-            polygons = grouped([self._places(ring) for ring in rings if ring])
+        if paths := [path for path in geometry.get("paths") or () if path]:
+            return self._collection(MULTILINE, [self._head(LINE) + self._line(path) for path in paths])
+        if rings := [ring for ring in geometry.get("rings") or () if ring]:
+            polygons = grouped([self._places(ring) for ring in rings])
             return self._collection(
                 MULTIPOLYGON, [self._collection(POLYGON, [self._ring(ring) for ring in some]) for some in polygons]
             )
-        if paths := geometry.get("curvePaths"):
-            curves = [self._pieces(path) for path in paths if path]
+        if paths := [path for path in geometry.get("curvePaths") or () if path]:
+            curves = [self._pieces(path) for path in paths]
             if not any(code == ARC for pieces in curves for code, _ in pieces):
                 return self._encode({"paths": [straightened(pieces) for pieces in curves]})
             return self._collection(MULTICURVE, [self._curve(pieces) for pieces in curves])
-        if rings := geometry.get("curveRings"):
-            curves = [self._pieces(ring) for ring in rings if ring]
+        if rings := [ring for ring in geometry.get("curveRings") or () if ring]:
+            curves = [self._pieces(ring) for ring in rings]
             lines = [straightened(pieces) for pieces in curves]
             if not any(code == ARC for pieces in curves for code, _ in pieces):
                 return self._encode({"rings": lines})
