@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 import urllib3
 from requests import PreparedRequest, Response
 
-from agolkit.errors import Forbidden, NotAnAnswer, TokenRejected
+from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, SignInError, TokenRejected
 from agolkit.model import Sink
 from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, is_xml_error, not_json, refusal_in
 from agolkit.portal.brake import Brake, Turn
@@ -76,23 +76,39 @@ class Exchange:
         """Whether the sign-in outlives its token."""
         return self._tokens is not None and self._tokens.renewable
 
+    @property
+    def token_seconds_left(self) -> float | None:
+        """How long the token is good yet; `None` where nobody has said it."""
+        return None if self._tokens is None else self._tokens.seconds_left
+
     def sign_with(self, tokens: Tokens, signature: Signature) -> None:
         """Sign every request from now on."""
         self._tokens, self._signature = tokens, signature
         self._session.sign_with(signature)
 
     @contextmanager
-    def limits(self, *, attempts: int, connect_timeout: float, idle_timeout: float, connections: int) -> Iterator[None]:
-        """Within the block, requests keep to these limits (seconds), and `connections` are in flight at most."""
+    def limits(
+        self,
+        *,
+        attempts: int,
+        connect_timeout: float,
+        idle_timeout: float,
+        connections: int,
+        say: Callable[[str], object],
+    ) -> Iterator[None]:
+        """Within the block, requests keep to these limits (seconds), and `connections` are in flight at most.
+
+        `say` is told, once each time, when the portal asks for fewer requests.
+        """
         session = self._session
-        before = self._attempts, session.connect_timeout, session.idle_timeout, self.brake.most
+        before = self._attempts, session.connect_timeout, session.idle_timeout, self.brake.most, self.brake.say
         self._attempts, session.connect_timeout, session.idle_timeout = attempts, connect_timeout, idle_timeout
-        self.brake.most = connections
+        self.brake.most, self.brake.say = connections, say
         session.pool.widen(connections)
         try:
             yield
         finally:
-            self._attempts, session.connect_timeout, session.idle_timeout, self.brake.most = before
+            self._attempts, session.connect_timeout, session.idle_timeout, self.brake.most, self.brake.say = before
 
     def owns(self, url: str) -> bool:
         """Whether `url` leads to a host that the portal names as its own: a token may go there, over https."""
@@ -213,13 +229,15 @@ class Exchange:
             self.brake.read_units(response.headers)
             try:
                 result = read(response, what, turn)
-            except TokenRejected:
+            except TokenRejected as rejection:
                 if self._tokens is None or not token:
                     raise
                 if renewed:
                     self._tokens.note(token, accepted=False)
                     raise
                 if not self._tokens.renew(token):
+                    if not self._tokens.renewable:
+                        raise self._not_renewed(rejection) from None
                     raise
                 renewed = True
                 continue
@@ -228,6 +246,22 @@ class Exchange:
             if renewed and self._tokens is not None:
                 self._tokens.note(token, accepted=True)
             return result
+
+    def _not_renewed(self, rejection: TokenRejected) -> AgolkitError:
+        """The error for a rejected token that cannot be renewed; where the portal rejects it too, it ends the run."""
+        said = (
+            "The portal rejects the token: it has expired, was revoked, or was made for another referer. A token that "
+            "was given ready-made cannot be renewed; get a new one, or sign in with user name and password."
+        )
+        try:
+            with connection_errors("portals/self"):
+                response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"})
+            _json_of(response, "portals/self")
+        except TokenRejected:
+            return SignInError(said)
+        except AgolkitError:
+            pass  # it says nothing about the token now
+        return TokenRejected(said, code=rejection.code, words=rejection.words)
 
     def _url(self, address: str) -> str:
         if "://" not in address:
