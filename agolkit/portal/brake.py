@@ -204,7 +204,7 @@ class Brake:
                 self._new -= is_new
 
     def _has_room(self, is_new: bool) -> bool:
-        if self._probing and self._new > is_new and not is_new:
+        if self._probing and self._new and not is_new:
             return False  # one that the portal refuses in any case must not be the one that goes first for ever
         return self._asking < self.width and self._in_flight < self._most
 
