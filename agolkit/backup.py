@@ -33,7 +33,8 @@ from agolkit.model import Inventory, Item, Outcome, Result, RunSummary
 from agolkit.options import BackupOptions
 from agolkit.plan import in_order
 from agolkit.portal import Portal
-from agolkit.progress import Event, Progress, TimedOut
+from agolkit.portal.check import of_sign_in
+from agolkit.progress import Event, Progress, Pulse, TimedOut, pulse_of_job
 from agolkit.report import REPORT, make_report
 from agolkit.store import Draft, Store
 
@@ -85,10 +86,14 @@ def backup(
         connect_timeout=options.connect_timeout,
         idle_timeout=options.idle_timeout,
         connections=options.workers,
+        say=lambda sentence: news(Event("items", sentence)),
     )
     with limits, store.lock(run_id, _who()) as lease, _scratch_folder(options) as scratch:
+        if not portal.renewable:
+            news(Event("inventory", of_sign_in(portal).text))
         inventory = take_inventory(portal, options, progress=news, cancel=cancel)
-        groups = portal.groups()
+        with pulse_of_job(Pulse(cancel)):
+            groups = portal.groups()
         group_titles = {group["id"]: group["title"] for group in groups}
         organization = save_organization(portal, inventory, groups, options, cancel=cancel)
         if cancel.is_set():
@@ -102,9 +107,10 @@ def backup(
         context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, in_scope)
         left_behind = exports.sweep(inventory.exports, _announced_before(store, draft.name))
         outcomes: list[Outcome] = []
+        endings: list[AgolkitError] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
-            for outcome in _outcomes(inventory, context, cancel, journal):
+            for outcome in _outcomes(inventory, context, cancel, journal, endings):
                 for part in outcome.parts:
                     draft.link(tree_path(outcome.item, part), part.blob)
                 journal.add(outcome)
@@ -116,7 +122,7 @@ def backup(
             finally:
                 journal.close()
         state = "stopped" if any(outcome.result is Result.STOPPED for outcome in outcomes) else "complete"
-        summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind)
+        summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
         news(Event("finish", str(summary), done=len(outcomes), total=total))
         lease.check()
         _finish(draft, outcomes, news, summary, context)
@@ -153,9 +159,13 @@ class News:
 
 
 def _outcomes(
-    inventory: Inventory, context: RunContext, cancel: threading.Event, journal: Journal
+    inventory: Inventory,
+    context: RunContext,
+    cancel: threading.Event,
+    journal: Journal,
+    endings: list[AgolkitError],
 ) -> Iterator[Outcome]:
-    """An outcome for each item of the inventory, as it is known."""
+    """An outcome for each item of the inventory, as it is known; what ends the run before its time is in `endings`."""
     for item, reason in inventory.excluded:
         yield Outcome(item, Result.EXCLUDED, datetime.now(UTC), message=reason)
     options = context.options
@@ -163,7 +173,9 @@ def _outcomes(
 
     def meanwhile() -> None:
         journal.tick()
-        if cancel.is_set():
+        if context.portal.brake.gave_up is not None and not endings:
+            endings.append(context.portal.brake.gave_up)
+        if cancel.is_set() or endings:
             over.set()
 
     # Twice as wide as the limit, so that jobs which were given up do not hold up those that follow.
@@ -180,6 +192,8 @@ def _outcomes(
             cancel=over,
             meanwhile=meanwhile,
         ):
+            if isinstance(finished.error, SignInError):
+                endings.append(finished.error)
             yield _outcome_of(finished, context)
     finally:
         over.set()  # whatever ended the loop, nothing goes on behind it
@@ -187,13 +201,13 @@ def _outcomes(
 
 
 def _outcome_of(finished: Finished[Item, Outcome], context: RunContext) -> Outcome:
-    """The job's own outcome, or one that says how the job ended; an unusable store or sign-in ends the run."""
+    """The job's own outcome, or one that says how the job ended; an unusable store ends the run."""
     if finished.value is not None:
         return finished.value
     error = finished.error
-    if isinstance(error, StoreError | SignInError):
+    if isinstance(error, StoreError):
         raise error
-    if isinstance(error, Stopped):
+    if isinstance(error, Stopped | SignInError):
         return Outcome(finished.job, Result.STOPPED, datetime.now(UTC), message=str(error))
     begun = context.in_work.pop(finished.job.id, None)
     if isinstance(error, TimedOut) and begun is not None:
@@ -215,6 +229,7 @@ def _summary(
     began: float,
     context: RunContext | None = None,
     left_behind: Sequence[str] = (),
+    endings: Sequence[AgolkitError] = (),
 ) -> RunSummary:
     counts = Counter(outcome.result for outcome in outcomes)
     failures = [
@@ -223,6 +238,7 @@ def _summary(
         if outcome.result in (Result.FAILED, Result.PARTIAL) and outcome.accepted(options.accept) is None
     ]
     failures.sort(key=lambda outcome: (outcome.result is not Result.FAILED, outcome.item.type, outcome.item.title))
+    stopped_by = endings[0] if endings else Stopped("The user stopped the run.")
     return RunSummary(
         backup=name,
         store=store.location,
@@ -233,7 +249,8 @@ def _summary(
         seconds=time.monotonic() - began,
         failures=tuple(failures),
         left_behind=tuple(left_behind),
-        exit_code=Stopped.exit_code if state == "stopped" else 3 if failures or left_behind else 0,
+        exit_code=stopped_by.exit_code if state == "stopped" else 3 if failures or left_behind else 0,
+        stopped_by=str(stopped_by) if state == "stopped" else "",
     )
 
 

@@ -10,6 +10,7 @@ AgolkitError                       exit 1
 │   ├── Forbidden                            exists, and this account may not do this
 │   ├── TokenRejected                        498/499: expired, revoked or missing token
 │   ├── RateLimited                transient 429
+│   │   └── Throttled              exit 5    429 to every request, for many minutes
 │   ├── ServerTrouble              transient 5xx, time-outs said by the server, "try again"
 │   ├── NotAnAnswer                transient an HTML page, an empty or cut-off answer, a wrong length
 │   └── JobFailed                  transient a job on the server ended badly or never ended
@@ -84,6 +85,13 @@ class RateLimited(PortalError):
     """429: too many requests. Trying again after `retry_after` seconds helps."""
 
     transient = True
+
+
+class Throttled(RateLimited):
+    """429 to every request through many minutes of waiting. It ends the run; trying again later may help."""
+
+    transient = False
+    exit_code = 5
 
 
 class ServerTrouble(PortalError):

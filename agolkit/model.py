@@ -256,7 +256,9 @@ class RunSummary:
     left_behind: tuple[str, ...]
     """What could not be removed from the portal, each with what to do."""
     exit_code: int
-    """0, 3 or 130, as the command line ends."""
+    """0, 3, or that of what stopped the run, as the command line ends."""
+    stopped_by: str = ""
+    """Why the run ended before its time, and what to do; empty for a complete one."""
 
     def __str__(self) -> str:
         if self.state == "planned":
@@ -264,7 +266,7 @@ class RunSummary:
         total = sum(self.counts.values())
         said = ", ".join(f"{count:,} {result}" for result, count in self.counts.items() if count)
         how = f"{counted(total, 'item')} ({said or 'nothing in scope'}) in {self.seconds:,.0f} s"
-        lines = [f"Backup {self.backup} is {self.state}: {how}."]
+        lines = [f"Backup {self.backup} is {self.state}: {how}. {self.stopped_by}".rstrip()]
         for outcome in self.failures:
             item = outcome.item
             lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
@@ -295,6 +297,7 @@ class RunSummary:
                 for outcome in self.failures
             ],
             "exit_code": self.exit_code,
+            "stopped_by": self.stopped_by,
         }
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:

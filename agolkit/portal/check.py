@@ -54,13 +54,17 @@ def findings(portal: Portal) -> list[Finding]:
     for needed, with_it, without in _NEEDS:
         missing = tuple(privilege for privilege in needed if privilege not in portal.privileges)
         found.append(Finding(not missing, without if missing else with_it, missing))
-    renewable = portal.renewable
-    found.append(
-        Finding(
-            renewable,
-            "The sign-in is renewed by itself during long runs."
-            if renewable
-            else "The token cannot be renewed: a run that outlives it fails. Sign in with user name and password.",
-        )
+    return [*found, of_sign_in(portal)]
+
+
+def of_sign_in(portal: Portal) -> Finding:
+    """Whether the sign-in lasts as long as a run may take."""
+    if portal.renewable:
+        return Finding(True, "The sign-in is renewed by itself during long runs.")
+    seconds = portal.token_seconds_left
+    left = "nobody has said how long it is good" if seconds is None else f"it is good for {seconds / 60:,.0f} minutes"
+    return Finding(
+        False,
+        f"The token cannot be renewed, and {left}: a run that outlives it is stopped then. Sign in with user name and "
+        "password for long runs.",
     )
-    return found

@@ -100,7 +100,7 @@ class Portal(Exchange):
         """The signed-in `arcgis.gis.GIS`, on our session. Made at first use: importing `arcgis` takes seconds."""
         from agolkit.portal.gis import make_gis
 
-        return make_gis(self.url, self._session, attempts=self._attempts, sleep=self.sleep)
+        return make_gis(self.url, self._session, self.brake, attempts=self._attempts, sleep=self.sleep)
 
     def check(self) -> list[Finding]:
         """What this account can and cannot back up, in plain words, and which privilege is missing."""

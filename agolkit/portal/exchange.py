@@ -6,9 +6,8 @@ The smallest repeatable step of the toolkit. Retries happen here and only here.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, TypeVar
@@ -17,9 +16,10 @@ from urllib.parse import quote, unquote
 import urllib3
 from requests import PreparedRequest, Response
 
-from agolkit.errors import Forbidden, NotAnAnswer, TokenRejected
+from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, SignInError, TokenRejected
 from agolkit.model import Sink
 from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, is_xml_error, not_json, refusal_in
+from agolkit.portal.brake import Brake, Turn
 from agolkit.portal.session import PortalSession, connection_errors
 from agolkit.portal.tokens import TOKEN_HEADER, Signature, Tokens, over_https
 from agolkit.progress import beat, pause
@@ -61,7 +61,8 @@ class Exchange:
         self._session = session
         self._attempts = attempts
         self.sleep = sleep
-        self._in_flight: AbstractContextManager[object] = nullcontext()
+        self.brake = Brake(session.pool.width, sleep=sleep)
+        """The pace of all requests to this portal."""
         self._tokens: Tokens | None = None
         self._signature: Signature | None = None
 
@@ -75,23 +76,39 @@ class Exchange:
         """Whether the sign-in outlives its token."""
         return self._tokens is not None and self._tokens.renewable
 
+    @property
+    def token_seconds_left(self) -> float | None:
+        """How long the token is good yet; `None` where nobody has said it."""
+        return None if self._tokens is None else self._tokens.seconds_left
+
     def sign_with(self, tokens: Tokens, signature: Signature) -> None:
         """Sign every request from now on."""
         self._tokens, self._signature = tokens, signature
         self._session.sign_with(signature)
 
     @contextmanager
-    def limits(self, *, attempts: int, connect_timeout: float, idle_timeout: float, connections: int) -> Iterator[None]:
-        """Within the block, requests keep to these limits (seconds), and `connections` are in flight at most."""
+    def limits(
+        self,
+        *,
+        attempts: int,
+        connect_timeout: float,
+        idle_timeout: float,
+        connections: int,
+        say: Callable[[str], object],
+    ) -> Iterator[None]:
+        """Within the block, requests keep to these limits (seconds), and `connections` are in flight at most.
+
+        `say` is told, once each time, when the portal asks for fewer requests.
+        """
         session = self._session
-        before = self._attempts, session.connect_timeout, session.idle_timeout, self._in_flight
+        before = self._attempts, session.connect_timeout, session.idle_timeout, self.brake.most, self.brake.say
         self._attempts, session.connect_timeout, session.idle_timeout = attempts, connect_timeout, idle_timeout
-        self._in_flight = threading.BoundedSemaphore(connections)
+        self.brake.most, self.brake.say = connections, say
         session.pool.widen(connections)
         try:
             yield
         finally:
-            self._attempts, session.connect_timeout, session.idle_timeout, self._in_flight = before
+            self._attempts, session.connect_timeout, session.idle_timeout, self.brake.most, self.brake.say = before
 
     def owns(self, url: str) -> bool:
         """Whether `url` leads to a host that the portal names as its own: a token may go there, over https."""
@@ -115,26 +132,29 @@ class Exchange:
         ------
         PortalError
             The server's error, as the class that fits. Those that are `transient` have been tried `attempts` times.
+        Throttled
+            The portal has refused everything for many minutes.
         ConnectionTrouble
             No answer arrived, in none of the attempts.
         """
         method = "POST" if post else "GET"
 
-        def read(response: Response, what: str) -> dict[str, Any]:
+        def read(response: Response, what: str, _: Turn) -> dict[str, Any]:
             answer = _json_of(response, what)
             for key, kind in (needs or {}).items():
                 if not isinstance(answer.get(key), kind):
                     raise NotAnAnswer(f"{what}: the answer holds no {key}.")
             return answer
 
-        return self._retried(lambda: self._answered(method, address, params, read))
+        return self._retried(lambda turn: self._answered(turn, method, address, params, read))
 
     def act(self, address: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a POST that changes something: sent once, never blindly repeated.
 
         After a `ConnectionTrouble` or a `ServerTrouble` it is not known whether it happened: look first.
         """
-        return self._answered("POST", address, params, _json_of)
+        with self.brake.turn() as turn:
+            return self._answered(turn, "POST", address, params, lambda response, what, _: _json_of(response, what))
 
     def download(
         self,
@@ -158,25 +178,26 @@ class Exchange:
             As `get_json`. What `sink` holds then is of no use.
         """
 
-        def read(response: Response, what: str) -> Received:
-            return _stream(response, what, sink, is_own=self.owns(response.url))
+        def read(response: Response, what: str, turn: Turn) -> Received:
+            return _stream(response, what, sink, turn, is_own=self.owns(response.url))
 
-        def step() -> Received:
+        def step(turn: Turn) -> Received:
             sink.restart()
             encoding = "gzip" if compressed else "identity"
-            return self._answered("GET", address, params, read, encoding=encoding, elsewhere=elsewhere)
+            return self._answered(turn, "GET", address, params, read, encoding=encoding, elsewhere=elsewhere)
 
         return self._retried(step)
 
-    def _retried(self, step: Callable[[], T]) -> T:
-        return with_retries(step, attempts=self._attempts, sleep=self.sleep)
+    def _retried(self, step: Callable[[Turn], T]) -> T:
+        return with_retries(lambda: self.brake.patiently(step), attempts=self._attempts, sleep=self.sleep)
 
     def _answered(
         self,
+        turn: Turn,
         method: str,
         address: str,
         params: Mapping[str, Any] | None,
-        read: Callable[[Response, str], T],
+        read: Callable[[Response, str, Turn], T],
         *,
         encoding: str = "",
         elsewhere: bool = False,
@@ -192,37 +213,55 @@ class Exchange:
         query, form = (None, values) if method == "POST" else (values, None)
         headers = {"Accept-Encoding": encoding} if encoding else None
         renewed = False
-        with self._in_flight:
-            while True:
-                beat()
-                with connection_errors(what):
-                    response = self._session.request(
-                        method,
-                        url,
-                        params=query,
-                        data=form,
-                        headers=headers,
-                        stream=bool(encoding),
-                        auth=_bare if is_foreign else self._signature or _bare,
-                    )
-                token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
-                try:
-                    result = read(response, what)
-                except TokenRejected:
-                    if self._tokens is None or not token:
-                        raise
-                    if renewed:
-                        self._tokens.note(token, accepted=False)
-                        raise
-                    if not self._tokens.renew(token):
-                        raise
-                    renewed = True
-                    continue
-                finally:
-                    response.close()
-                if renewed and self._tokens is not None:
-                    self._tokens.note(token, accepted=True)
-                return result
+        while True:
+            beat()
+            with connection_errors(what):
+                response = self._session.request(
+                    method,
+                    url,
+                    params=query,
+                    data=form,
+                    headers=headers,
+                    stream=bool(encoding),
+                    auth=_bare if is_foreign else self._signature or _bare,
+                )
+            token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
+            self.brake.read_units(response.headers)
+            try:
+                result = read(response, what, turn)
+            except TokenRejected as rejection:
+                if self._tokens is None or not token:
+                    raise
+                if renewed:
+                    self._tokens.note(token, accepted=False)
+                    raise
+                if not self._tokens.renew(token):
+                    if not self._tokens.renewable:
+                        raise self._not_renewed(rejection) from None
+                    raise
+                renewed = True
+                continue
+            finally:
+                response.close()
+            if renewed and self._tokens is not None:
+                self._tokens.note(token, accepted=True)
+            return result
+
+    def _not_renewed(self, rejection: TokenRejected) -> AgolkitError:
+        """The error for a rejected token that cannot be renewed; where the portal rejects it too, it ends the run."""
+        said = (
+            "The portal rejects the token: it has expired, was revoked, or was made for another referer. A token that "
+            "was given ready-made cannot be renewed; get a new one, or sign in with user name and password."
+        )
+        try:
+            with connection_errors("portals/self"):
+                response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"})
+            _json_of(response, "portals/self")
+        except TokenRejected:
+            return SignInError(said)
+        except AgolkitError:
+            pass  # it says nothing about the token now
+        return TokenRejected(said, code=rejection.code, words=rejection.words)
 
     def _url(self, address: str) -> str:
         if "://" not in address:
@@ -255,7 +294,7 @@ def _json_of(response: Response, what: str) -> dict[str, Any]:
     return answer
 
 
-def _stream(response: Response, what: str, sink: Sink, *, is_own: bool) -> Received:
+def _stream(response: Response, what: str, sink: Sink, turn: Turn, *, is_own: bool) -> Received:
     """Pass the body on to `sink`, once its first bytes show that it is content."""
     headers = response.headers
     length = headers.get("Content-Length", "")
@@ -270,6 +309,7 @@ def _stream(response: Response, what: str, sink: Sink, *, is_own: bool) -> Recei
             if len(head) >= SMALL:
                 break
     _refuse_errors(response, what, head, file_name, is_own=is_own)
+    turn.accept()
     size = 0
     if head:
         sink.write(head)

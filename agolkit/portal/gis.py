@@ -13,18 +13,21 @@ import requests
 from arcgis.auth import EsriSession, EsriUserTokenAuth
 from arcgis.gis import GIS
 
-from agolkit.errors import ConnectionTrouble, ServerTrouble
+from agolkit.errors import ConnectionTrouble, RateLimited, ServerTrouble
+from agolkit.portal.answers import error_of_status, refusal_in
+from agolkit.portal.brake import Brake, Turn
+from agolkit.portal.exchange import SMALL
 from agolkit.portal.session import PortalSession
-from agolkit.portal.tokens import Signature
+from agolkit.portal.tokens import TOKEN_HEADER, Signature
 from agolkit.retry import with_retries
 
 _REPEATABLE = {"GET", "HEAD", "OPTIONS"}
 _MAY_PASS = {429, 500, 502, 503, 504}
 
 
-def make_gis(url: str, session: PortalSession, *, attempts: int, sleep: Callable[[float], None]) -> GIS:
+def make_gis(url: str, session: PortalSession, brake: Brake, *, attempts: int, sleep: Callable[[float], None]) -> GIS:
     """The signed-in GIS on the pool, the token and the rules of `session`; `arcgis.env.active_gis` is left alone."""
-    own = _RetryingSession(session, attempts=attempts, sleep=sleep)
+    own = _CarefulSession(session, brake, attempts=attempts, sleep=sleep)
     injected = _InjectedSession(own)
     gis = GIS(url, session=injected, custom_auth=own.auth, adapter={"https://": _Detour(own)}, set_active=False)
     # Before 2.4.3 `session` is ignored; signed in by the other two, the GIS gives up the session of its own here.
@@ -32,39 +35,73 @@ def make_gis(url: str, session: PortalSession, *, attempts: int, sleep: Callable
     return gis
 
 
-class _RetryingSession(PortalSession):
-    """A sibling of the portal's session, with headers of its own, that repeats what may be repeated."""
+class _CarefulSession(PortalSession):
+    """A sibling of the portal's session, with headers of its own, that keeps to the brake and repeats what may be."""
 
-    def __init__(self, session: PortalSession, *, attempts: int, sleep: Callable[[float], None]) -> None:
+    def __init__(self, session: PortalSession, brake: Brake, *, attempts: int, sleep: Callable[[float], None]) -> None:
         super().__init__(session.pool, connect_timeout=session.connect_timeout, idle_timeout=session.idle_timeout)
-        self.sign_with(_GisSignature(session.auth))
+        self._portal_signature: Signature = session.auth
+        self.sign_with(_GisSignature(self._portal_signature))
+        self._brake = brake
         self._attempts = attempts
         self.sleep = sleep
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        response = self._send(request, **kwargs)
+        token, tokens = _token_of(request), self._portal_signature.tokens
+        # A rejected request has done nothing, so that a write may be repeated too, if its body is still there.
+        is_repeatable = bool(token) and isinstance(request.body, str | bytes | None)
+        if is_repeatable and _is_rejection(response) and tokens.renew(token):
+            response.close()
+            response = self._send(self._portal_signature(request), **kwargs)
+            tokens.note(_token_of(request), accepted=not _is_rejection(response))
+        return response
+
+    def _send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         if request.method not in _REPEATABLE:
-            return super().send(request, **kwargs)
+            with self._brake.turn():
+                return super().send(request, **kwargs)
         response: requests.Response | None = None
 
-        def step() -> requests.Response:
+        def step(_: Turn) -> requests.Response:
             nonlocal response
             response = None
             try:
-                response = super(_RetryingSession, self).send(request, **kwargs)
+                response = super(_CarefulSession, self).send(request, **kwargs)
             except (requests.ConnectionError, requests.Timeout) as error:
                 raise ConnectionTrouble("No answer arrived.") from error
+            self._brake.read_units(response.headers)
             if response.status_code in _MAY_PASS:
-                wait = response.headers.get("Retry-After", "")
-                raise ServerTrouble("The server is in trouble.", retry_after=float(wait) if wait.isdigit() else None)
+                raise error_of_status(response.status_code, what="arcgis", headers=response.headers)
             return response
 
         try:
-            return with_retries(step, attempts=self._attempts, sleep=self.sleep)
-        except ServerTrouble:
+            return with_retries(lambda: self._brake.patiently(step), attempts=self._attempts, sleep=self.sleep)
+        except (ServerTrouble, RateLimited):
             assert response is not None
             return response  # arcgis judges the last answer as it always does
         except ConnectionTrouble as trouble:
             raise trouble.__cause__ or trouble from None  # arcgis knows the errors of requests, not ours
+
+
+def _token_of(request: requests.PreparedRequest) -> str:
+    return str(request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
+
+
+def _is_rejection(response: requests.Response) -> bool:
+    """Whether an answer says that the token is no good. Only what is short and no file is read for that."""
+    if response.status_code in (498, 499):
+        return True
+    headers = response.headers
+    length = headers.get("Content-Length", "0")
+    is_text = headers.get("Content-Type", "").partition(";")[0] in ("application/json", "text/plain")
+    if not is_text or "Content-Disposition" in headers or not length.isdigit() or int(length) > SMALL:
+        return False
+    try:
+        refusal = refusal_in(response.json())
+    except ValueError:
+        return False
+    return refusal is not None and refusal.code in (498, 499)
 
 
 class _GisSignature(EsriUserTokenAuth):  # type: ignore[misc]

@@ -67,7 +67,7 @@ class Pool(HTTPAdapter):
         self._lock = threading.Lock()
         self._proxies: dict[str, dict[str, str]] = {}
         self.requests = 0
-        self._width = width
+        self.width = width
         super().__init__(pool_connections=HOSTS, pool_maxsize=width, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -78,8 +78,8 @@ class Pool(HTTPAdapter):
 
     def widen(self, width: int) -> None:
         """Keep as many as `width` connections open from now on."""
-        if width > self._width:
-            self._width = width
+        if width > self.width:
+            self.width = width
             self.init_poolmanager(HOSTS, width)
 
     def cert_verify(self, conn: Any, *_: object) -> None:

@@ -189,7 +189,7 @@ def _find_rest_url(session: PortalSession, url: str, *, attempts: int, sleep: Ca
 def _tokens(unsigned: Exchange, wanted: Credentials, minutes: float, clock: Clock) -> Tokens:
     """The keeper of the token that a sign-in gives, with its first token in hand."""
     if wanted.grant is not None:
-        return Tokens(wanted.grant, clock=clock)
+        return Tokens(wanted.grant, renewable=wanted.renewable, clock=clock)
     if wanted.token:
         given = Token(wanted.token)
         return Tokens(lambda: given, renewable=False, clock=clock)

@@ -30,6 +30,8 @@ class Credentials:
     referer: str = REFERER
     grant: Grant | None = field(default=None, repr=False)
     """Gets a token from whoever has signed in already."""
+    renewable: bool = True
+    """Whether `grant` gets a new token when the one before has ended."""
 
     @property
     def complete(self) -> bool:
@@ -116,7 +118,7 @@ def from_notebook(wanted: Credentials) -> Credentials:
         token, _, minutes, _ = read()
         return Token(token, minutes * 60 if minutes else None)
 
-    return replace(wanted, url=public_url, referer=referer, grant=grant)
+    return replace(wanted, url=public_url, referer=referer, grant=grant, renewable=False)
 
 
 def from_pro(wanted: Credentials) -> Credentials:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from agolkit.errors import SignInError, TokenRejected
+from agolkit.errors import SignInError
 
 TOKEN_HEADER = "X-Esri-Authorization"
 
@@ -57,9 +57,9 @@ def host_of(url: str) -> str:
 class Tokens:
     """Keeps the token of one sign-in fresh; safe to use from many threads.
 
-    `grant` signs in and answers a new token. A token is renewed a little before it ends, and when a server rejects it,
-    by one thread while the others wait. A refused sign-in is remembered and never repeated: accounts are locked after
-    a few wrong passwords.
+    `grant` signs in and answers a new token; where it can only read what somebody else has made, the token is not
+    `renewable`. A token is renewed a little before it ends, and when a server rejects it, by one thread while the
+    others wait. A refused sign-in is remembered and never repeated: accounts are locked after a few wrong passwords.
     """
 
     # A service that rejects even a brand-new token means "not for you". Asking for another one at each of its answers
@@ -73,7 +73,13 @@ class Tokens:
         self._lock = threading.Lock()
         self._refused: SignInError | None = None
         self._useless = False
+        self._token = Token("")
         self._obtain()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the token is good yet; `None` where nobody has said it."""
+        return None if self._ends_at == float("inf") else max(0.0, self._ends_at - self._clock())
 
     def current(self) -> str:
         """The token to send now; renewed first where it is about to end."""
@@ -88,25 +94,16 @@ class Tokens:
 
         Raises
         ------
-        TokenRejected
-            The token was given ready-made and cannot be renewed. Final.
         SignInError
             The portal refuses to sign in again. Final.
         """
         with self._lock:
             if rejected != self._token.value:
                 return True  # another thread was faster
-            if not self.renewable:
-                raise TokenRejected(
-                    "The portal rejects the token: it has expired, was revoked, or was made for another referer. A "
-                    "token that was given ready-made cannot be renewed; get a new one, or sign in with user name and "
-                    "password.",
-                    code=498,
-                )
             if self._useless and self._clock() < self._obtained_at + self.useless_renewal_pause:
                 return False
             self._obtain()
-            return True
+            return self.renewable or self._token.value != rejected
 
     def note(self, token: str, *, accepted: bool) -> None:
         """Remember whether a renewed token was of any use."""
@@ -121,24 +118,26 @@ class Tokens:
         except SignInError as error:
             self._refused = error
             raise
-        self._token = token
         self._obtained_at = self._clock()
-        life = token.seconds if token.seconds is not None else float("inf")
-        self._renew_at = self._obtained_at + life - min(300.0, life / 10)
+        if self.renewable or token.value != self._token.value:  # one that is read a second time has not become younger
+            self._token = token
+            life = token.seconds if token.seconds is not None else float("inf")
+            self._ends_at = self._obtained_at + life
+            self._renew_at = self._ends_at - min(300.0, life / 10)
 
 
 class Signature(requests.auth.AuthBase):
     """Signs a request with the token, if it goes to one of the portal's own hosts; else it goes out bare."""
 
     def __init__(self, tokens: Tokens, hosts: set[str], *, referer: str) -> None:
-        self._tokens = tokens
+        self.tokens = tokens
         self._hosts = hosts
         self._referer = referer
 
     @property
     def token(self) -> str:
         """The token to send now."""
-        return self._tokens.current()
+        return self.tokens.current()
 
     def owns(self, url: str) -> bool:
         """Whether `url` leads to a host that the portal names as its own."""
@@ -147,7 +146,7 @@ class Signature(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         url = request.url or ""
         if url.startswith("https://") and self.owns(url):
-            request.headers[TOKEN_HEADER] = f"Bearer {self._tokens.current()}"
+            request.headers[TOKEN_HEADER] = f"Bearer {self.tokens.current()}"
             if self._referer:
                 # The portal binds a token to the referer that it was made for.
                 request.headers["Referer"] = self._referer

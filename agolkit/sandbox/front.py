@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agolkit.sandbox.faults import Fault
 from agolkit.sandbox.log import Entry, RequestLog
 from agolkit.sandbox.state import State
 
@@ -52,10 +52,17 @@ class Front:
         fault = self.state.faults.strike(entry.method, entry.path)
         if fault and fault.delay:
             await asyncio.sleep(fault.delay)
-        out = _Out(send, self.state.log, entry, self.state.settings.bandwidth, fault.cut_after if fault else None)
-        if fault and fault.answers:
+        headers, refusal = self.state.quota.spend(entry.path)
+        cut_after = fault.cut_after if fault else None
+        out = _Out(send, self.state.log, entry, self.state.settings.bandwidth, cut_after, headers)
+        if refusal:
             await _drain(receive)
-            await _answer_with(fault, out)
+            json_type = {"content-type": "application/json;charset=utf-8"}
+            await _send_whole(out, refusal.status, refusal.content, json_type | refusal.headers)
+        elif fault and fault.answers:
+            await _drain(receive)
+            body, content_type = fault.content()
+            await _send_whole(out, fault.status or 200, body, {"content-type": content_type, **fault.headers})
         else:
             await self.app(scope, receive, out)
 
@@ -63,20 +70,29 @@ class Front:
 class _Out:
     """Sends an answer: counts its bytes, keeps to the bandwidth, cuts it off where a fault says so."""
 
-    def __init__(self, send: Send, log: RequestLog, entry: Entry, bandwidth: int | None, cut_after: int | None) -> None:
+    def __init__(
+        self,
+        send: Send,
+        log: RequestLog,
+        entry: Entry,
+        bandwidth: int | None,
+        cut_after: int | None,
+        headers: Mapping[str, str],
+    ) -> None:
         self.send = send
         self.log = log
         self.stated: int | None = None
         self.entry = entry
         self.bandwidth = bandwidth
         self.cut_after = cut_after
+        self.headers = _raw(headers)
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.entry.status = message["status"]
             length = dict(message.get("headers", ())).get(b"content-length", b"")
             self.stated = int(length) if length.isdigit() else None
-            await self.send(message)
+            await self.send({**message, "headers": [*message.get("headers", ()), *self.headers]})
             return
         body = message.get("body", b"")
         is_cut = self.cut_after is not None and self.entry.bytes_out + len(body) > self.cut_after
@@ -110,10 +126,11 @@ async def _drain(receive: Receive) -> None:
         pass
 
 
-async def _answer_with(fault: Fault, out: _Out) -> None:
-    body, content_type = fault.content()
-    headers = {"content-type": content_type, "content-length": str(len(body))}
-    headers.update((name.lower(), value) for name, value in fault.headers.items())
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await out({"type": "http.response.start", "status": fault.status or 200, "headers": raw})
+async def _send_whole(out: _Out, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    raw = _raw({"content-length": str(len(body))} | {name.lower(): value for name, value in headers.items()})
+    await out({"type": "http.response.start", "status": status, "headers": raw})
     await out({"type": "http.response.body", "body": body})
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

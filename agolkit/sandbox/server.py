@@ -84,6 +84,11 @@ class Sandbox:
         return self._state.log
 
     @property
+    def refused_requests(self) -> int:
+        """How many requests came after the units of their minute were used up."""
+        return self._state.quota.refused
+
+    @property
     def faults(self) -> Faults:
         """The faults that are switched on."""
         return self._state.faults

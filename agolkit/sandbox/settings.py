@@ -41,3 +41,7 @@ class Settings:
     """Results that the sort field does not tell apart change places from request to request."""
     index_lag: float = 0.0
     """Seconds before a new item can be found by search."""
+    request_units_per_minute: int | None = None
+    """Weighted requests that the organization may make in a minute; more are answered 429. `None`: any number."""
+    minute_seconds: float = 60.0
+    """How long such a minute lasts."""

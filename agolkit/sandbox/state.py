@@ -15,6 +15,7 @@ from agolkit.sandbox.answers import Json
 from agolkit.sandbox.faults import Faults
 from agolkit.sandbox.log import RequestLog
 from agolkit.sandbox.organization import Item, Organization, Service, User
+from agolkit.sandbox.quota import Quota
 from agolkit.sandbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class State:
     port: int = 0
     log: RequestLog = field(default_factory=RequestLog)
     faults: Faults = field(default_factory=Faults)
+    quota: Quota = field(init=False)
     tokens: dict[str, Token] = field(default_factory=dict)
     refresh_tokens: dict[str, str] = field(default_factory=dict)
     """Refresh token to user name."""
@@ -70,6 +72,9 @@ class State:
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     client_id: str = field(default_factory=lambda: secrets.token_hex(8))
     client_secret: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def __post_init__(self) -> None:
+        self.quota = Quota(self.settings)
 
     @property
     def origin(self) -> str:

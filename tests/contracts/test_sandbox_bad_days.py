@@ -146,3 +146,41 @@ def test_portal_says_what_it_is(open_sandbox: Open) -> None:
     sandbox.stop()
     assert repr(sandbox) == "<Sandbox 'Town', online, not running>"
     assert not sandbox.ca_bundle.exists()
+
+
+def test_request_units_run_out(open_sandbox: Open) -> None:
+    """Services refuse with JSON inside HTTP 200, the Sharing API with HTTP 429; queries say what they cost."""
+    sandbox = open_sandbox(town(), request_units_per_minute=12, minute_seconds=60)
+    service = f"{sandbox.url.removesuffix('/portal')}/{sandbox.org.id}/arcgis/rest/services/Trees/FeatureServer"
+    with Caller(sandbox, "chief") as caller:
+        for used in (5, 10):
+            answer = caller.raw(f"{service}/0/query?f=json&where=1=1&returnCountOnly=true")
+            assert answer.headers["x-esri-org-request-units-per-min"] == f"usage={used};max=12"
+            assert answer.headers["x-esri-query-request-units"] == "5"
+            assert "count" in answer.json()
+        assert "x-esri-query-request-units" not in caller.raw(f"{service}?f=json").headers
+        refused = caller.raw(f"{service}/0/query?f=json&where=1=1&returnCountOnly=true")
+        assert (refused.status_code, "Retry-After" in refused.headers) == (200, False)
+        error = refused.json()["error"]
+        assert error["code"] == 429
+        assert error["details"] == [
+            "API calls quota exceeded (16)! maximum allowed (12) per Minute. Retry after 60 sec."
+        ]
+        assert caller.get("portals/self")["name"] == "Town"
+        refused = caller.raw("portals/self?f=json")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+        assert refused.json()["error"]["code"] == 429
+        assert caller.raw("generateToken", "POST", data={"f": "json"}).status_code == 200
+        assert sandbox.refused_requests == 2
+
+
+def test_request_units_come_back_with_the_next_minute(open_sandbox: Open) -> None:
+    """Who waits as long as the refusal says is served."""
+    sandbox = open_sandbox(town(), request_units_per_minute=1, minute_seconds=0.2)
+    with Caller(sandbox, "chief") as caller:
+        for _ in range(3):
+            answer = caller.raw("portals/self?f=json")
+            if answer.status_code == 429:
+                time.sleep(float(answer.headers["Retry-After"]))
+                answer = caller.raw("portals/self?f=json")
+            assert answer.json()["name"] == "Town"

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keyring
@@ -376,7 +377,31 @@ def test_home_in_a_notebook(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, t
     }
     (tmp_path / "auth.json").write_text(json.dumps(facts))
     monkeypatch.setenv("NB_AUTH_FILE", str(tmp_path / "auth.json"))
-    assert connect("home", ca_bundle=sandbox.ca_bundle).username == "ann"
+    now = [0.0]
+    portal = connect("home", ca_bundle=sandbox.ca_bundle, clock=lambda: now[0])
+    assert portal.username == "ann"
+    now[0] = 60 * 60
+    finding = portal.check()[-1]
+    assert not finding.ok
+    assert "cannot be renewed, and it is good for 10,020 minutes" in finding.text
+
+
+def test_home_takes_up_a_newer_token_of_the_notebook(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """When the token is rejected and the notebook has another one by then, that is used; else the sign-in is over."""
+    facts = {"privatePortalUrl": sandbox.url, "publicPortalUrl": sandbox.url, "referer": "https://notebooks.example"}
+    file = tmp_path / "auth.json"
+    file.write_text(json.dumps(facts | {"token": sandbox.new_token("ann"), "expiration": 60}))
+    monkeypatch.setenv("NB_AUTH_FILE", str(file))
+    portal = connect("home", ca_bundle=sandbox.ca_bundle)
+    sandbox.revoke_tokens()
+    file.write_text(json.dumps(facts | {"token": sandbox.new_token("ann"), "expiration": 60}))
+    assert portal.content("ann")
+    sandbox.revoke_tokens()
+    for _ in range(2):
+        with pytest.raises(SignInError, match="cannot be renewed; get a new one"):
+            portal.content("ann")
 
 
 @pytest.mark.parametrize("url", ["home", "pro"])
@@ -397,6 +422,18 @@ def test_the_token_is_renewed_before_it_ends(sandbox: Sandbox) -> None:
     portal.content("boss")
     portal.content("boss")
     assert paths(sandbox, "/generateToken") == 2
+
+
+def test_many_threads_renew_an_old_token_once(sandbox: Sandbox) -> None:
+    """When the token is about to end, one of sixteen threads signs in, the others wait, and none is rejected."""
+    now = [0.0]
+    portal = sign_in(sandbox, clock=lambda: now[0], expiration_minutes=100)
+    now[0] = 96 * 60
+    before = len(sandbox.log.entries)
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(portal.content, ["boss"] * 48))
+    assert paths(sandbox, "/generateToken") == 2
+    assert all(entry.signed_in for entry in sandbox.log.entries[before:] if "/content/" in entry.path)
 
 
 def test_a_refused_renewal_is_not_repeated(sandbox: Sandbox) -> None:
