@@ -248,6 +248,8 @@ class RunSummary:
     """What could not be removed from the portal, each with what to do."""
     exit_code: int
     """0, 3 or 130, as the command line ends."""
+    kept: int | None = None
+    """Items that were kept of a run that was interrupted; `None` where the backup was begun anew."""
 
     def __str__(self) -> str:
         if self.state == "planned":
@@ -256,6 +258,8 @@ class RunSummary:
         said = ", ".join(f"{count:,} {result}" for result, count in self.counts.items() if count)
         how = f"{counted(total, 'item')} ({said or 'nothing in scope'}) in {self.seconds:,.0f} s"
         lines = [f"Backup {self.backup} is {self.state}: {how}."]
+        if self.kept is not None:
+            lines[0] += f" It was taken up after an interruption; {counted(self.kept, 'item')} kept."
         for outcome in self.failures:
             item = outcome.item
             lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
@@ -274,6 +278,7 @@ class RunSummary:
             "fetched_bytes": self.fetched_bytes,
             "new_bytes": self.new_bytes,
             "seconds": round(self.seconds, 3),
+            "kept": self.kept,
             "failures": [
                 {
                     "item_id": outcome.item.id,
