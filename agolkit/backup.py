@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -108,7 +108,9 @@ def backup(
         exports = ExportLedger(portal, run_id, announce=journal.announce)
         in_scope = frozenset(item.id for item in inventory.items)
         context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, in_scope)
-        left_behind = exports.sweep(inventory.exports, _announced_before(store))
+        announced = list(_announced_before(store))
+        left_behind = exports.sweep(inventory.exports, announced)
+        inventory = _without(inventory, announced)
         outcomes: list[Outcome] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
@@ -161,6 +163,13 @@ class News:
                 self._listener(event)
             except Exception:  # somebody else's code: a form that was closed must not end the run
                 log.warning("The progress callback failed.", exc_info=True)
+
+
+def _without(inventory: Inventory, announced: Iterable[Mapping[str, str]]) -> Inventory:
+    """The inventory without the export items of killed runs: they are removed, and nobody's content."""
+    gone = {(line["owner"], line["title"]) for line in announced}
+    excluded = tuple(pair for pair in inventory.excluded if (pair[0].owner, pair[0].title) not in gone)
+    return replace(inventory, excluded=excluded)
 
 
 def _draft(store: Store, options: BackupOptions, started: datetime, interrupted: Interrupted | None) -> Draft:

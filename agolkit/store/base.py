@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from agolkit import layout
-from agolkit.errors import NoSuchBackup, StoreDamaged, StoreError
+from agolkit.errors import NoSuchBackup, StoreBusy, StoreDamaged, StoreError
 from agolkit.model import Blob, to_stamp
 from agolkit.progress import beat
 from agolkit.store.draft import Draft, reopened
@@ -179,6 +179,8 @@ class Store(ABC):
             self.swap("README.txt", None, README.encode())
             self.swap("store.json", None, _to_json(facts))
             self.inspect(create=True)
+            if not self.portal_id:
+                raise StoreBusy(f"Another run is making the store {self.location}. Wait ten minutes, and try again.")
         self.check_owner(portal_id, portal_name)
 
     def check_owner(self, portal_id: str, portal_name: str) -> None:
