@@ -10,6 +10,7 @@ from typing import Any
 from portals import connect
 
 import agolkit as ak
+from agolkit import manifest
 from agolkit.manifest import outcome_to_json, read_outcomes
 from agolkit.model import Result
 from agolkit.progress import Event
@@ -77,6 +78,10 @@ def tree(store: Store, backup: str) -> set[str]:
 
 
 def child(url: str, username: str, password: str, ca_bundle: str, place: str) -> None:
-    """A whole backup in a process of its own, which may be killed at any moment."""
+    """A whole backup in a process of its own, which may be killed at any moment.
+
+    The journal is written every three items: a run of thousands of items has as many segments.
+    """
+    manifest.SEGMENT_ITEMS = 3
     portal = ak.connect(url, username=username, password=password, ca_bundle=ca_bundle)
     ak.backup(portal, ak.open_store(place), ak.BackupOptions(workers=4, exports=2))
