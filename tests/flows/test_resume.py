@@ -74,6 +74,7 @@ def test_what_was_fetched_is_counted_for_the_run_that_did_it(sandbox: Sandbox, s
     assert summary.fetched_bytes == facts["saved_bytes"] - sum(each.saved_bytes for each in kept) + again
     assert facts["fetched_bytes"] == summary.fetched_bytes
     assert facts["resumed"] > facts["started"]
+    assert "Taken up" in store.read(summary.backup, "report.html").decode()
 
 
 def test_the_journal_goes_on(sandbox: Sandbox, store: Store) -> None:
