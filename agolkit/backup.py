@@ -115,7 +115,8 @@ def backup(
         total = len(inventory.items) + len(inventory.excluded)
         try:
             save = partial(interrupted.save if interrupted else save_item, context)
-            for outcome in _outcomes(inventory, context, save, cancel, journal):
+            for each in _outcomes(inventory, context, save, cancel, journal):
+                outcome = interrupted.known(context, each) if interrupted else each
                 for part in outcome.parts:
                     draft.link(tree_path(outcome.item, part), part.blob)
                 journal.add(outcome)
@@ -126,7 +127,8 @@ def backup(
                 left_behind += exports.close_all()
             finally:
                 journal.close()
-        state = "stopped" if any(outcome.result is Result.STOPPED for outcome in outcomes) else "complete"
+        was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
+        state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
         summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind)
         if interrupted:
             summary = replace(summary, kept=len(interrupted.kept))

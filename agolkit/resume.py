@@ -45,6 +45,8 @@ class Interrupted:
     """Its finished items, by id, that are kept where they are still the same."""
     kept: set[str] = field(default_factory=set)
     """Ids of the items that this run has kept so far."""
+    unchecked: set[str] = field(default_factory=set)
+    """Ids of the items that stand as they were, because this run was stopped before it had looked at them."""
 
     def save(self, context: RunContext, item: Item) -> Outcome:
         """The outcome of one item, kept or saved anew: the job that the engine runs for each item."""
@@ -54,6 +56,15 @@ class Interrupted:
             return save_item(context, item)
         self.kept.add(item.id)
         return outcome
+
+    def known(self, context: RunContext, outcome: Outcome) -> Outcome:
+        """The outcome, or what is known already of an item that a stopped run has not reached; it is checked later."""
+        item, before = outcome.item, self.proven.get(outcome.item.id)
+        if outcome.result is not Result.STOPPED or before is None or not _still_stands(context.store, before, item):
+            return outcome
+        self.unchecked.add(item.id)
+        context.reused_bytes.add(before.saved_bytes)
+        return before
 
 
 def find_interrupted(store: Store, options: BackupOptions, now: datetime) -> Interrupted | None:
@@ -86,15 +97,16 @@ def may_be_resumed(facts: Mapping[str, Any], options: BackupOptions, now: dateti
 
 
 def may_be_kept(store: Store, before: Outcome, item: Item) -> bool:
-    """Whether an item is the same by its listing, and of a sort that can be known to be, and its files are there."""
+    """Whether an item still stands as it was saved, and is of a sort of which the portal can say so."""
     is_hosted = HOSTED in item.type_keywords
     # The tiles of a service can be made anew, and the rows of a view be edited in its sources, and no stamp moves.
     can_be_known = not is_hosted or (kind_of(item) is FEATURE_SERVICE and VIEW not in item.type_keywords)
-    return (
-        can_be_known
-        and before.item == item
-        and all(store.blob_size(part.blob.sha256) == part.blob.size for part in before.parts)
-    )
+    return can_be_known and _still_stands(store, before, item)
+
+
+def _still_stands(store: Store, before: Outcome, item: Item) -> bool:
+    """Whether an item is the same by its listing, and its files are there."""
+    return before.item == item and all(store.blob_size(part.blob.sha256) == part.blob.size for part in before.parts)
 
 
 def _is_proven(outcome: Outcome) -> bool:

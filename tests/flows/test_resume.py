@@ -246,6 +246,29 @@ def test_a_backup_may_be_interrupted_again_and_again(sandbox: Sandbox, store: St
     assert content(store) == content(undisturbed)
 
 
+def test_a_run_that_is_stopped_at_once_loses_nothing(sandbox: Sandbox, store: Store) -> None:
+    """What the second run did not reach stays as the first one saved it; the third one checks it."""
+    name = back_up(sandbox, store, stop_after=15).backup
+    done = verified(store, name)
+    second = back_up(sandbox, store, stop_after=2)
+    assert (second.state, second.exit_code) == ("stopped", 130)
+    assert verified(store, name) == done
+    assert ak.verify(store, name, deep=True).ok
+    third = back_up(sandbox, store)
+    assert (third.state, third.kept) == ("complete", len(done))
+    assert fetched(sandbox) == set(sandbox.org.items) - done
+
+
+def test_a_stop_before_the_last_checks_is_a_stop(sandbox: Sandbox, store: Store) -> None:
+    """A backup is complete only when every kept item was looked at again, also where nothing is left to fetch."""
+    name = back_up(sandbox, store).backup
+    Path(store.location, "backups", name, "backup.json").unlink()
+    assert back_up(sandbox, store, stop_after=2).state == "stopped"
+    assert verified(store, name) == set(sandbox.org.items)
+    assert back_up(sandbox, store).state == "complete"
+    assert not fetched(sandbox)
+
+
 def test_a_backup_that_is_taken_up_is_unfinished_until_it_ends(sandbox: Sandbox, store: Store) -> None:
     """Between taking a stopped backup up and its end, its journal counts, and it verifies."""
     name = back_up(sandbox, store, stop_after=12).backup
