@@ -15,10 +15,11 @@ from portals import connect
 
 import agolkit as ak
 from agolkit.layout import tree_path
-from agolkit.manifest import read_outcomes
+from agolkit.manifest import read_announcements, read_outcomes
 from agolkit.model import Outcome
 from agolkit.sandbox import Fault, Sandbox
 from agolkit.sandbox.organization import Bytes, Item
+from agolkit.scope import EXPORT_TAG
 from agolkit.store import Store
 
 
@@ -279,6 +280,34 @@ def test_a_backup_that_is_taken_up_is_unfinished_until_it_ends(sandbox: Sandbox,
     assert verified(store, name) == done
     assert ak.verify(store, name, deep=True).ok
     assert back_up(sandbox, store).kept == len(done)
+
+
+@pytest.mark.parametrize("state", ["unfinished", "complete"])
+def test_what_a_killed_run_left_in_the_portal_is_removed(sandbox: Sandbox, store: Store, state: str) -> None:
+    """An export item of the killed run is deleted, also one that appears after another run has ended its backup; it is
+    nobody's content, so it is not in the backup."""
+    name = back_up(sandbox, store, stop_after=12).backup
+    Path(store.location, "backups", name, "backup.json").unlink()
+    held = set(sandbox.org.items)
+    if state == "complete":
+        assert back_up(sandbox, store).state == state
+    line = read_announcements(store, name)[0]
+    left = Item("ef" * 16, line["owner"], "File Geodatabase", line["title"], tags=[EXPORT_TAG])
+    sandbox.org.add(left)
+    back_up(sandbox, store)
+    assert set(sandbox.org.items) == held == set(content(store))
+    assert not sandbox.org.recycle_bin
+
+
+def test_a_tree_of_copies_is_made_anew(sandbox: Sandbox, store: Store) -> None:
+    """Where the tree holds copies, those of the interrupted run make room for those of today."""
+    name = back_up(sandbox, store, stop_after=12, tree="copy").backup
+    item = of_type(sandbox, verified(store, name), "Web Map")
+    rename(item)
+    back_up(sandbox, store, tree="copy")
+    parts = [(each.item, part) for each in read_outcomes(store, name) for part in each.parts]
+    assert tree(store, name) == {tree_path(*pair) for pair in parts}
+    assert ak.verify(store, name, deep=True).ok
 
 
 def test_the_plan_says_what_would_be_kept(sandbox: Sandbox, store: Store) -> None:
