@@ -31,7 +31,6 @@ SAVING_OPTIONS = ("feature_format", "export_max_bytes", "attachments", "views", 
 """What decides which parts of an item are saved, and in which form. Options that choose the items may differ, because
 the inventory is made anew; those of speed, patience and the tree change nothing of what is saved."""
 
-
 ASKED_ANEW = ("item", "sharing", "relations")
 """Parts of a kept item that are saved again: they change without moving a stamp of the item."""
 
@@ -75,13 +74,14 @@ def find_interrupted(store: Store, options: BackupOptions, now: datetime) -> Int
     for name in reversed(store.backup_names()):
         try:
             facts = store.summary(name)
-            if facts.get("scope") == options.scope_name:
-                if not may_be_resumed(facts, options, now):
-                    return None
-                outcomes = read_outcomes(store, name)
-                return Interrupted(name, {each.item.id: each for each in outcomes if _is_proven(each)})
+            if facts.get("scope") != options.scope_name:
+                continue
+            if not may_be_resumed(facts, options, now):
+                return None
+            outcomes = read_outcomes(store, name)
         except (StoreDamaged, KeyError, TypeError, ValueError):  # to tell is for `verify`; this run must go on
-            continue
+            return None
+        return Interrupted(name, {each.item.id: each for each in outcomes if _is_proven(each)})
     return None
 
 
