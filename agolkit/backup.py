@@ -11,9 +11,10 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,13 +30,14 @@ from agolkit.kinds.registry import EXPORTS, kind_of, lane_of, save_item
 from agolkit.kinds.saving import RunContext
 from agolkit.layout import tree_path
 from agolkit.manifest import Journal, backup_facts, close_backup, read_announcements, write_manifest
-from agolkit.model import Inventory, Item, Outcome, Result, RunSummary
+from agolkit.model import Inventory, Item, Outcome, Result, RunSummary, counted, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.plan import in_order
 from agolkit.portal import Portal
 from agolkit.portal.check import of_sign_in
 from agolkit.progress import Event, Progress, Pulse, TimedOut, pulse_of_job
 from agolkit.report import REPORT, make_report
+from agolkit.resume import Interrupted, find_interrupted
 from agolkit.store import Draft, Store
 
 log = logging.getLogger(__name__)
@@ -52,7 +54,9 @@ def backup(
     """Make one dated backup of all items in scope, each proven, and say what became of it.
 
     The organization is only read, but for the temporary items of exports, which are deleted permanently.
-    An item that fails never ends the run; a stopped run leaves everything finished so far readable.
+    An item that fails never ends the run; a stopped run leaves everything finished so far readable. A backup of the
+    same `scope_name` that was stopped or killed is taken up within `resume_within`: what it has proven, and what is
+    certainly unchanged, is kept.
 
     Parameters
     ----------
@@ -99,18 +103,26 @@ def backup(
         if cancel.is_set():
             raise Stopped("The run was stopped before the first item was begun.")
         earlier = EarlierBackups(store)
-        draft = store.begin(started, options.scope_name, label=options.label, tree=options.tree)
+        interrupted = find_interrupted(store, options, started)
+        draft = _draft(store, options, started, interrupted)
         draft.write("organization.json", organization_file(organization))
         journal = Journal(draft)
+        if interrupted:
+            journal.resumed({"run_id": run_id, "started": to_stamp(started)})
+            news(Event("plan", _taking_up(interrupted)))
         exports = ExportLedger(portal, run_id, announce=journal.announce)
         in_scope = frozenset(item.id for item in inventory.items)
         context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, in_scope)
-        left_behind = exports.sweep(inventory.exports, _announced_before(store, draft.name))
+        announced = list(_announced_before(store))
+        left_behind = exports.sweep(inventory.exports, announced)
+        inventory = _without(inventory, announced)
         outcomes: list[Outcome] = []
         endings: list[AgolkitError] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
-            for outcome in _outcomes(inventory, context, cancel, journal, endings):
+            save = partial(interrupted.save if interrupted else save_item, context)
+            for each in _outcomes(inventory, context, save, cancel, journal, endings):
+                outcome = interrupted.known(context, each) if interrupted else each
                 for part in outcome.parts:
                     draft.link(tree_path(outcome.item, part), part.blob)
                 journal.add(outcome)
@@ -121,8 +133,11 @@ def backup(
                 left_behind += exports.close_all()
             finally:
                 journal.close()
-        state = "stopped" if any(outcome.result is Result.STOPPED for outcome in outcomes) else "complete"
+        was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
+        state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
         summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
+        if interrupted:
+            summary = replace(summary, kept=len(interrupted.kept))
         news(Event("finish", str(summary), done=len(outcomes), total=total))
         lease.check()
         _finish(draft, outcomes, news, summary, context)
@@ -158,9 +173,29 @@ class News:
                 log.warning("The progress callback failed.", exc_info=True)
 
 
+def _without(inventory: Inventory, announced: Iterable[Mapping[str, str]]) -> Inventory:
+    """The inventory without the export items of killed runs: they are removed, and nobody's content."""
+    gone = {(line["owner"], line["title"]) for line in announced}
+    excluded = tuple(pair for pair in inventory.excluded if (pair[0].owner, pair[0].title) not in gone)
+    return replace(inventory, excluded=excluded)
+
+
+def _draft(store: Store, options: BackupOptions, started: datetime, interrupted: Interrupted | None) -> Draft:
+    """The folder that the run writes into: a new one, or that of the run that was interrupted."""
+    if interrupted:
+        return store.resume(interrupted.name, started, label=options.label, tree=options.tree)
+    return store.begin(started, options.scope_name, label=options.label, tree=options.tree, options=asdict(options))
+
+
+def _taking_up(interrupted: Interrupted) -> str:
+    finished = counted(len(interrupted.proven), "item")
+    return f"Taking up the backup {interrupted.name}, which was interrupted: {finished} finished, kept where unchanged."
+
+
 def _outcomes(
     inventory: Inventory,
     context: RunContext,
+    save: Callable[[Item], Outcome],
     cancel: threading.Event,
     journal: Journal,
     endings: list[AgolkitError],
@@ -183,7 +218,7 @@ def _outcomes(
     try:
         for finished in run_jobs(
             in_order(inventory.items),
-            partial(save_item, context),
+            save,
             executor=executor,
             limit=options.workers,
             lane=lane_of,
@@ -273,11 +308,12 @@ def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSumma
     close_backup(draft, facts)
 
 
-def _announced_before(store: Store, this: str) -> Iterator[Mapping[str, str]]:
-    """What killed runs of this store announced to make in the portal."""
+def _announced_before(store: Store) -> Iterator[Mapping[str, str]]:
+    """What killed runs of this store announced to make in the portal; it may appear after another took them up."""
     for name in store.backup_names():
         with suppress(StoreDamaged):  # an old backup that is damaged is for `verify` to tell; this run must go on
-            if name != this and store.summary(name)["state"] == "unfinished":
+            facts = store.summary(name)
+            if facts["state"] == "unfinished" or "resumed" in facts:
                 yield from read_announcements(store, name)
 
 

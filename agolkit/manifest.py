@@ -24,9 +24,10 @@ from agolkit.errors import StoreDamaged
 from agolkit.layout import allowed, item_folder, tree_path
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, shown, to_stamp
 from agolkit.options import BackupOptions
-from agolkit.store.base import FORMAT, Store
+from agolkit.store.base import Store
 from agolkit.store.draft import Draft
 from agolkit.store.seal import sealed
+from agolkit.store.version import FORMAT
 
 if TYPE_CHECKING:
     import pandas
@@ -77,9 +78,11 @@ class Journal:
 
     def announce(self, facts: Mapping[str, str]) -> None:
         """Note something that is about to be made in the portal, durably, before it is made."""
-        with self._lock:
-            self._lines.append(_line({"announced": dict(facts)}))
-            self._write()
+        self._add_now({"announced": dict(facts)})
+
+    def resumed(self, facts: Mapping[str, str]) -> None:
+        """Note that another run has taken the backup up, before it adds anything."""
+        self._add_now({"resumed": dict(facts)})
 
     def tick(self) -> None:
         """Write what has waited for 10 seconds. Call it now and then while nothing is added."""
@@ -90,6 +93,11 @@ class Journal:
     def close(self) -> None:
         """Write what is left."""
         with self._lock:
+            self._write()
+
+    def _add_now(self, facts: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._lines.append(_line(facts))
             self._write()
 
     def _write(self) -> None:
@@ -129,7 +137,7 @@ def backup_facts(
     """What there is to say of the run as a whole: `backup.json` without its list of files."""
     counts = Counter(outcome.result for outcome in outcomes)
     return {
-        "format": f"{FORMAT[0]}.{FORMAT[1]}",
+        "format": FORMAT,
         "name": draft.name,
         "state": state,
         **draft.facts,
@@ -375,10 +383,11 @@ def _line(facts: Mapping[str, Any]) -> bytes:
 
 
 def _journal_lines(store: Store, name: str) -> list[dict[str, Any]]:
-    """The lines of a journal. A last line that was torn by a crash is left out; any other damage is said."""
+    """The lines of a journal. The last line of a run that was torn by a crash is left out; other damage is said."""
     folder = f"backups/{name}/journal"
     segments = [segment for segment in store.names(folder) if segment.endswith((".jsonl", ".jsonl.gz"))]
     lines: list[dict[str, Any]] = []
+    torn = ""
     for segment in segments:
         content = store.get(f"{folder}/{segment}")
         try:
@@ -387,9 +396,13 @@ def _journal_lines(store: Store, name: str) -> list[dict[str, Any]]:
             raise StoreDamaged(f"The journal of the backup {name} is damaged: {segment}.") from error
         for number, text in enumerate(texts, 1):
             try:
-                lines.append(json.loads(text))
-            except ValueError as error:
-                if segment == segments[-1] and number == len(texts):
-                    break
-                raise StoreDamaged(f"The journal of the backup {name} is damaged: {segment}, line {number}.") from error
+                line = json.loads(text)
+            except ValueError:
+                line, torn = None, torn or f"{segment}, line {number}"
+                if number == len(texts):
+                    continue
+            if torn and not (line and "resumed" in line):
+                raise StoreDamaged(f"The journal of the backup {name} is damaged: {torn}.")
+            torn = ""
+            lines.append(line)
     return lines

@@ -259,6 +259,8 @@ class RunSummary:
     """0, 3, or that of what stopped the run, as the command line ends."""
     stopped_by: str = ""
     """Why the run ended before its time, and what to do; empty for a complete one."""
+    kept: int | None = None
+    """Items that were kept of a run that was interrupted; `None` where the backup was begun anew."""
 
     def __str__(self) -> str:
         if self.state == "planned":
@@ -266,7 +268,10 @@ class RunSummary:
         total = sum(self.counts.values())
         said = ", ".join(f"{count:,} {result}" for result, count in self.counts.items() if count)
         how = f"{counted(total, 'item')} ({said or 'nothing in scope'}) in {self.seconds:,.0f} s"
-        lines = [f"Backup {self.backup} is {self.state}: {how}. {self.stopped_by}".rstrip()]
+        lines = [f"Backup {self.backup} is {self.state}: {how}."]
+        if self.kept is not None:
+            lines[0] += f" It was taken up after an interruption; {counted(self.kept, 'item')} kept."
+        lines[0] = f"{lines[0]} {self.stopped_by}".rstrip()
         for outcome in self.failures:
             item = outcome.item
             lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
@@ -285,6 +290,7 @@ class RunSummary:
             "fetched_bytes": self.fetched_bytes,
             "new_bytes": self.new_bytes,
             "seconds": round(self.seconds, 3),
+            "kept": self.kept,
             "failures": [
                 {
                     "item_id": outcome.item.id,

@@ -70,6 +70,8 @@ class BackupOptions:
     """Seconds for one server-side job."""
     item_timeout: float = 1800
     """Seconds without any progress after which an item is given up."""
+    resume_within: float = 86_400
+    """Seconds since its beginning within which an unfinished backup of the scope is taken up; 0: never."""
     scratch: str | None = None
     """Folder where transfers are spooled; `None`: the system's temporary folder."""
     accept: dict[str, str] = field(default_factory=dict)
@@ -99,6 +101,8 @@ class BackupOptions:
         ):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be greater than 0, not {getattr(self, name)!r}.")
+        if self.resume_within < 0:
+            raise UsageError(f"resume_within must be 0 or greater, not {self.resume_within!r}.")
         if not self.scope_name.strip():
             raise UsageError("scope_name must not be empty.")
 

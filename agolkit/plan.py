@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agolkit.inventory import take_inventory
@@ -13,6 +14,7 @@ from agolkit.kinds.types import known_type
 from agolkit.model import Item, shown
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
+from agolkit.resume import Interrupted, find_interrupted, may_be_kept
 from agolkit.store import Store
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
     -------
     pandas.DataFrame
         One row per item, those left out included, in the order in which a run begins them. Columns: `item_id`,
-        `title`, `type`, `owner`, `folder`, `action` (`fetch`, `exclude`), `reason` (plain words), `size_bytes`
+        `title`, `type`, `owner`, `folder`, `action` (`fetch`, `keep`, `exclude`), `reason` (plain words), `size_bytes`
         (`Int64`; missing where the portal does not know).
 
     Raises
@@ -45,7 +47,8 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
     store.check_owner(portal.org_id, portal.org_name)
     options = options or BackupOptions()
     inventory = take_inventory(portal, options)
-    planned = [(item, "fetch", _what(item, options)) for item in in_order(inventory.items)]
+    interrupted = find_interrupted(store, options, datetime.now(UTC))
+    planned = [(item, *_action(store, item, options, interrupted)) for item in in_order(inventory.items)]
     planned += [(item, "exclude", reason) for item, reason in inventory.excluded]
     rows: list[dict[str, Any]] = [
         {
@@ -61,6 +64,15 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
         for item, action, reason in planned
     ]
     return pandas.DataFrame(rows).astype({"size_bytes": "Int64"})
+
+
+def _action(store: Store, item: Item, options: BackupOptions, interrupted: Interrupted | None) -> tuple[str, str]:
+    """What a run does to an item, as far as its listing tells, and why."""
+    before = interrupted and interrupted.proven.get(item.id)
+    if interrupted and before and may_be_kept(store, before, item):
+        reason = f"saved by the backup {interrupted.name} that was interrupted, and unchanged"
+        return "keep", f"{reason} unless its rows were edited" if HOSTED in item.type_keywords else reason
+    return "fetch", _what(item, options)
 
 
 def _what(item: Item, options: BackupOptions) -> str:

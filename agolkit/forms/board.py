@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 
 from agolkit.forms import look
-from agolkit.model import Outcome, Result, RunSummary
+from agolkit.model import Outcome, Result, RunSummary, counted
 from agolkit.progress import Event, Narrator
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ class Board(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         )
         counts = "".join(look.badge(result, count) for result, count in summary.counts.items() if count)
         what = look.sentence(f"Backup {summary.backup} is {summary.state}" if summary.backup else "Dry run")
-        self.show(f"<b>{what}</b> · {summary.seconds:,.0f} s<br>{counts}", frame, summary.failures)
+        kept = "" if summary.kept is None else f" · taken up, {counted(summary.kept, 'item')} kept"
+        self.show(f"<b>{what}</b> · {summary.seconds:,.0f} s{kept}<br>{counts}", frame, summary.failures)
 
     def _begin(self, doing: str) -> None:
         with self._lock:

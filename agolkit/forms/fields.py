@@ -37,6 +37,7 @@ HINTS = {
     "idle_timeout": "Seconds without a byte before a request is given up.",
     "export_timeout": "Seconds for one export job.",
     "item_timeout": "Seconds without progress before an item is given up.",
+    "resume_within": "Seconds within which an interrupted backup of this choice is taken up. 0: never.",
     "scratch": "Folder for transfers under way. Empty: the system's temporary folder.",
     "accept": "What may stay incomplete: one a line, an item id or type, a colon, the reason.",
     "label": "Free text kept with the backup.",

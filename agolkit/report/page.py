@@ -179,7 +179,8 @@ def _run(facts: Mapping[str, Any], location: str) -> str:
     portal = facts.get("portal", {})
     took = ""
     if "finished" in facts:
-        both_ends = datetime.fromisoformat(facts["finished"]) - datetime.fromisoformat(facts["started"])
+        began = facts.get("resumed", facts["started"])
+        both_ends = datetime.fromisoformat(facts["finished"]) - datetime.fromisoformat(began)
         took = duration(both_ends.total_seconds())
     rows = {
         "Portal": "\n".join(text for text in (portal.get("name"), portal.get("url"), portal.get("id")) if text),
@@ -187,6 +188,7 @@ def _run(facts: Mapping[str, Any], location: str) -> str:
         "Label": facts.get("label"),
         "Options": "\n".join(changed) or ("as they are by default" if "options" in facts else ""),
         "Started": moment(facts.get("started")),
+        "Taken up": f"{moment(facts['resumed'])}, after an interruption" if "resumed" in facts else "",
         "Duration": took,
         "Saved": in_bytes(facts["saved_bytes"]) if "saved_bytes" in facts else "",
         "New in the store": in_bytes(facts["new_bytes"]) if "new_bytes" in facts else "",

@@ -13,27 +13,26 @@ import hashlib
 import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from agolkit import layout
-from agolkit.errors import NoSuchBackup, StoreDamaged, StoreError
+from agolkit.errors import NoSuchBackup, StoreBusy, StoreDamaged, StoreError
 from agolkit.model import Blob, to_stamp
 from agolkit.progress import beat
-from agolkit.store.draft import Draft
+from agolkit.store.draft import Draft, reopened
 from agolkit.store.lease import Lease, utc_now
 from agolkit.store.readme import README
 from agolkit.store.spool import CHUNK, Spool, copy_hashed
+from agolkit.store.version import FORMAT, agolkit_version
 
 if TYPE_CHECKING:
     import pandas
 
-FORMAT = (1, 0)
-"""Major and minor version of the format. A reader ignores fields it does not know; a newer major is read-only."""
+Tree = Literal["auto", "copy", "none"]
 
 # What may lie in a folder that is still free to become a store.
 _NOT_FOREIGN = frozenset(
@@ -97,6 +96,10 @@ class Store(ABC):
     def tidy(self) -> None:
         """Remove what a killed run left half done. Only for whoever holds the lease."""
 
+    @abstractmethod
+    def clear(self, prefix: str) -> None:
+        """Remove everything below `prefix`, if it is a folder. For trees alone: what they show is in the blobs."""
+
     # Links, where the storage has them
 
     def can_link(self) -> bool:
@@ -159,7 +162,7 @@ class Store(ABC):
             raise StoreDamaged(
                 f"{self.location}/store.json cannot be read; restore it from a copy of the store."
             ) from error
-        if major > FORMAT[0]:
+        if major > int(FORMAT.split(".")[0]):
             self._newer = facts["format"]
 
     def bind(self, portal_id: str, portal_name: str) -> None:
@@ -167,15 +170,17 @@ class Store(ABC):
         self._check_writable()
         if not self.portal_id:
             facts = {
-                "format": f"{FORMAT[0]}.{FORMAT[1]}",
+                "format": FORMAT,
                 "portal_id": portal_id,
                 "portal_name": portal_name,
                 "created": to_stamp(utc_now()),
-                "agolkit": _agolkit(),
+                "agolkit": agolkit_version(),
             }
             self.swap("README.txt", None, README.encode())
             self.swap("store.json", None, _to_json(facts))
             self.inspect(create=True)
+            if not self.portal_id:
+                raise StoreBusy(f"Another run is making the store {self.location}. Wait ten minutes, and try again.")
         self.check_owner(portal_id, portal_name)
 
     def check_owner(self, portal_id: str, portal_name: str) -> None:
@@ -246,19 +251,49 @@ class Store(ABC):
     # Backups
 
     def begin(
-        self, started: datetime, scope: str, *, label: str = "", tree: Literal["auto", "copy", "none"] = "auto"
+        self,
+        started: datetime,
+        scope: str,
+        *,
+        label: str = "",
+        tree: Tree = "auto",
+        options: Mapping[str, Any] | None = None,
     ) -> Draft:
-        """Begin a backup under a name of its own. Hold the lease."""
+        """Begin a backup under a name of its own. Hold the lease.
+
+        With `options`, those of the run, a later run can tell whether it may take this backup up.
+        """
         self._check_writable()
         self._proven.clear()  # each run looks for itself: a program may keep a store open for weeks
         name = layout.backup_name(started)
-        facts = {"started": to_stamp(started), "scope": scope, "label": label, "agolkit": _agolkit()}
+        facts: dict[str, Any] = {
+            "started": to_stamp(started),
+            "scope": scope,
+            "label": label,
+            "agolkit": agolkit_version(),
+        }
+        if options is not None:
+            facts["options"] = dict(options)
         number = 1
         while not self.swap(f"backups/{name}/journal/000000.jsonl", None, json.dumps({"run": facts}).encode() + b"\n"):
             number += 1
             name = f"{layout.backup_name(started)}-{number}"
-        how = tree if tree != "auto" else "links" if self.can_link() else "none"
-        return Draft(self, name, facts, tree=how)
+        return Draft(self, name, facts, tree=self._tree(tree))
+
+    def resume(self, backup: str, resumed: datetime, *, label: str = "", tree: Tree = "auto") -> Draft:
+        """Take up a backup that a run left unfinished or stopped, in its own folder. Hold the lease.
+
+        Its journal stays the truth until `backup.json` is written again. Its tree begins anew: what the other run
+        showed there may have been edited, renamed or deleted since.
+        """
+        self._check_writable()
+        self._proven.clear()
+        return Draft(self, backup, reopened(self, backup, resumed, label), tree=self._tree(tree))
+
+    def _tree(self, tree: Tree) -> Literal["links", "copy", "none"]:
+        if tree == "auto":
+            return "links" if self.can_link() else "none"
+        return tree
 
     def backup_names(self) -> list[str]:
         """The names of all backups, oldest first."""
@@ -358,14 +393,6 @@ class Store(ABC):
 def blob_key(sha256: str) -> str:
     """The key of a blob."""
     return f"blobs/{sha256[:2]}/{sha256}"
-
-
-def _agolkit() -> str:
-    """The version that writes this."""
-    try:
-        return version("agolkit")
-    except PackageNotFoundError:  # run from a source tree that nobody has installed
-        return "unknown"
 
 
 def _to_json(facts: dict[str, Any]) -> bytes:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agolkit.errors import StoreError
-from agolkit.model import Blob
+from agolkit.layout import OWN_NAMES
+from agolkit.model import Blob, to_stamp
+from agolkit.store.seal import sealed
 from agolkit.store.spool import Spool, copy_hashed
+from agolkit.store.version import FORMAT
 
 if TYPE_CHECKING:
     from agolkit.store.base import Store
 
 
 class Draft:
-    """The folder of one backup, open for writing. Begun by `Store.begin`; safe in threads.
+    """The folder of one backup, open for writing. Begun by `Store.begin` or `Store.resume`; safe in threads.
 
     `Draft(store, name)` opens a finished backup to put a file beside the others, such as the executed notebook.
     """
@@ -31,7 +35,7 @@ class Draft:
         self.store = store
         self.name = name
         self.facts = dict(facts or {})
-        """How it began: `started`, `scope`, `label`, `agolkit`."""
+        """How it began: `started`, `scope`, `label`, `agolkit`, `options`; and when it was `resumed`."""
         self.tree = tree
         """What the tree is made of: `links`, `copy` or `none`."""
         self.files: dict[str, Blob] = {}
@@ -80,3 +84,20 @@ class Draft:
         self.store.flush()
         if not path.startswith("journal/"):
             self.files[path] = Blob(spool.sha256, spool.size)
+
+
+def reopened(store: Store, backup: str, resumed: datetime, label: str) -> dict[str, Any]:
+    """How an unfinished or stopped backup began, after it was made ready to be written to again."""
+    found = store.summary(backup)
+    facts: dict[str, Any] = {
+        key: found[key] for key in ("started", "scope", "label", "agolkit", "options") if key in found
+    }
+    facts |= {"label": label or facts["label"], "resumed": to_stamp(resumed)}
+    # From here on the manifest of a stopped run, which is about to be replaced, does not count any more.
+    store.put(
+        f"backups/{backup}/backup.json", sealed({"format": FORMAT, "name": backup, "state": "unfinished", **facts})
+    )
+    for name in store.names(f"backups/{backup}"):
+        if name.casefold() not in OWN_NAMES:
+            store.clear(f"backups/{backup}/{name}")
+    return facts

@@ -138,6 +138,15 @@ class LocalStore(Store):
             for name in self.names("blobs"):
                 self._note(self.root / "blobs" / name)
 
+    def clear(self, prefix: str) -> None:
+        top = self._path(prefix)
+        with self._trouble():
+            for folder, _, files in os.walk(top, topdown=False):
+                for name in files:
+                    self._discard(Path(folder, name))
+                os.rmdir(folder)
+        self._made = {folder for folder in self._made if not folder.is_relative_to(top)}
+
     def can_link(self) -> bool:
         with self._trouble():
             probe = self._incoming()

@@ -13,7 +13,8 @@ In the folder of a backup:
 
 AllItems.csv        every item, one row each; opens in a spreadsheet. The last column says how far it was saved,
                     the column "path" where it is.
-backup.json         written last. If it is missing, the run was killed; the journal folder shows how far it came.
+backup.json         written last. If it is missing, or says "unfinished", the run was killed; the journal folder shows
+                    how far it came.
 organization.json   users, roles, groups and their members, folders, settings: what the portal is beside its items
 manifest.jsonl.gz   the complete list for programs: a JSON line for each item, with every saved file and its hash
 SHA256SUMS          the hash of each file of the item folders. Hash "3fa9..." means the file blobs/3f/3fa9...

@@ -33,7 +33,7 @@ def verify(store: Store, backup: str = "latest", *, deep: bool = False, portal: 
     NoSuchBackup
         There is no such backup. Damage is no error here: it is in the report.
     UsageError
-        With `portal`: the backup was never finished, so its scope is not known, or that scope is empty by now. Final.
+        With `portal`: the backup was never finished, or its scope is empty by now. Final.
     StoreError
         With `portal`: the store is another organization's. Final.
     """

@@ -26,14 +26,14 @@ def list_differences(
     Raises
     ------
     UsageError
-        The backup was never finished, so its scope is not known, or that scope is empty by now. Final.
+        The backup was never finished, or its scope is empty by now. Final.
     StoreError
         The store is another organization's. Final.
     Unreachable, PortalError
         The items could not be listed completely. Trying again later may help.
     """
-    if "options" not in facts:
-        raise UsageError(f"Backup {facts['name']} was never finished, so its scope is not known; compare another one.")
+    if facts["state"] == "unfinished":
+        raise UsageError(f"Backup {facts['name']} was never finished; run again to finish it, or compare another one.")
     store.check_owner(portal.org_id, portal.org_name)
     known = {each.name for each in fields(BackupOptions)}  # another version may have had other options
     options = BackupOptions.from_mapping({name: value for name, value in facts["options"].items() if name in known})

@@ -51,10 +51,14 @@ def check_own_files(inspection: Inspection) -> tuple[dict[str, Any], list[Outcom
 
 
 def _check_unfinished(inspection: Inspection) -> None:
-    """A run that was killed leaves no backup.json; an empty one, or all that comes before it, it hardly leaves."""
-    if inspection.store.size(inspection.key(WHOLE)) is not None:
-        inspection.add(WHOLE, "it is empty")
-    elif inspection.store.size(inspection.key(REPORT)) is not None:
+    """A run that was killed leaves no backup.json, or the one that it wrote when it took up the backup of another run.
+
+    An empty one, or all that comes before it, it hardly leaves.
+    """
+    content = inspection.store.find(inspection.key(WHOLE))
+    if content is not None and not is_sealed(content):
+        inspection.add(WHOLE, "its content was changed" if content else "it is empty")
+    elif content is None and inspection.store.size(inspection.key(REPORT)) is not None:
         inspection.add(
             WHOLE, "it is missing, though all that is written before it is there: it was removed, or the run was killed"
         )

@@ -389,6 +389,37 @@ def test_the_tree_never_shows_two_files_under_one_name(store: Store) -> None:
         draft.link("Web Map/x/a.json", second)
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_backup_can_be_taken_up(store: Store, ended: bool) -> None:
+    """It is unfinished again and keeps how it began, its journal and its files; the tree begins anew."""
+    name = save_sample(store, state="stopped")[0] if ended else begin_sample(store)[0].name
+    journal = store.names(f"backups/{name}/journal")
+    began = store.get(f"backups/{name}/journal/000000.jsonl")
+    draft = store.resume(name, STARTED.replace(hour=3), tree="copy")
+    facts = store.summary(name)
+    assert (facts["state"], facts["scope"], facts["label"]) == ("unfinished", "default", "nightly")
+    assert (facts["started"], facts["resumed"]) == ("2026-11-23T02:00:00Z", "2026-11-23T03:00:00Z")
+    assert (draft.name, draft.tree) == (name, "copy")
+    assert store.names(f"backups/{name}/journal") == journal
+    assert store.get(f"backups/{name}/journal/000000.jsonl") == began
+    own = {"organization.json", "manifest.jsonl.gz", "AllItems.csv", "SHA256SUMS"} if ended else set()
+    assert set(store.names(f"backups/{name}")) == {"backup.json", "journal", *own}
+    outcome = sample_outcomes(store)[0]
+    draft.link(tree_path(outcome.item, outcome.parts[0]), outcome.parts[0].blob)
+    assert store.size(f"backups/{name}/{tree_path(outcome.item, outcome.parts[0])}") == outcome.parts[0].blob.size
+
+
+def test_what_is_cleared_is_gone_and_nothing_else(store: Store) -> None:
+    """Everything below a folder is removed; a file, and what is not there, are no folders."""
+    for key in ("backups/x/a/b.txt", "backups/x/a/c/d.txt", "backups/x/ab.txt"):
+        store.put(key, b"1")
+    for prefix in ("backups/x/a", "backups/x/ab.txt", "backups/x/z"):
+        store.clear(prefix)
+    assert store.names("backups/x") == ["ab.txt"]
+    store.put("backups/x/a/b.txt", b"2")
+    assert store.get("backups/x/a/b.txt") == b"2"
+
+
 def test_a_blob_that_is_not_there_cannot_be_shown(store: Store) -> None:
     """A tree refers only to blobs that exist."""
     draft, outcomes = begin_sample(store)

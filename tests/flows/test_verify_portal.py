@@ -178,7 +178,7 @@ def test_damage_and_differences_are_told_apart(town: Organization, tmp_path: Pat
 
 
 def test_backups_that_cannot_be_compared_say_why(town: Organization, tmp_path: Path) -> None:
-    """One that was never finished has no scope, and a store belongs to one organization."""
+    """One that was never finished holds only a part, and a store belongs to one organization."""
     other = city.springfield()
     with Sandbox(town) as sandbox, Sandbox(other) as stranger:
         store = back_up(sandbox, tmp_path / "store")
@@ -186,7 +186,7 @@ def test_backups_that_cannot_be_compared_say_why(town: Organization, tmp_path: P
             verify(store, portal=connect(stranger))
         folder = tmp_path / "store" / "backups" / store.resolve("latest")
         (folder / "backup.json").unlink()
-        with pytest.raises(UsageError, match="was never finished, so its scope is not known"):
+        with pytest.raises(UsageError, match="was never finished; run again"):
             verify(store, folder.name, portal=connect(sandbox))
 
 

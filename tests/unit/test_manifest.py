@@ -10,7 +10,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import pytest
 import referencing
 from hypothesis import given
 from hypothesis import strategies as st
-from saved import LEFT_OUT, MAP, SERVICE, begin_sample, sample_outcomes, save_sample
+from saved import LEFT_OUT, MAP, SERVICE, STARTED, begin_sample, sample_outcomes, save_sample
 
 from agolkit.errors import NoSuchBackup, StoreDamaged
 from agolkit.layout import allowed
@@ -101,6 +101,27 @@ def test_every_file_fits_its_published_schema(store: LocalStore) -> None:
     for segment in store.names(f"backups/{name}/journal"):
         for line in store.read(name, f"journal/{segment}").splitlines():
             described(schemas["journal-line.json"], json.loads(line), resolve)
+
+
+def test_a_backup_that_is_taken_up_fits_the_schemas_too(store: LocalStore) -> None:
+    """So do the options in the journal, the line that says who took it up, and backup.json before and after the end."""
+    schemas = {path.name: json.loads(path.read_text("utf-8")) for path in SCHEMAS.glob("*.json")}
+    resolve: referencing.Registry[Any] = referencing.Registry().with_resources(
+        (name, referencing.Resource.from_contents(schema)) for name, schema in schemas.items()
+    )
+    options = BackupOptions()
+    name = store.begin(STARTED, "default", options=asdict(options)).name
+    draft = store.resume(name, STARTED)
+    described(schemas["backup.json"], json.loads(store.read(name, "backup.json")), resolve)
+    Journal(draft).resumed({"run_id": "run-2", "started": "2026-11-23T02:00:00Z"})
+    for segment in ("000000", "000001"):
+        described(schemas["journal-line.json"], json.loads(store.read(name, f"journal/{segment}.jsonl")), resolve)
+    facts = backup_facts(
+        draft, [], state="complete", finished=STARTED, options=options, new_bytes=0, portal_url="https://example.org"
+    )
+    close_backup(draft, facts)
+    described(schemas["backup.json"], json.loads(store.read(name, "backup.json")), resolve)
+    assert facts["resumed"] == "2026-11-23T02:00:00Z"
 
 
 def test_the_schemas_are_schemas() -> None:

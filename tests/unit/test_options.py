@@ -18,6 +18,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (options.workers, options.exports, options.attempts) == (16, 8, 3)
     assert (options.connect_timeout, options.idle_timeout) == (10, 60)
     assert (options.export_timeout, options.item_timeout) == (1800, 1800)
+    assert options.resume_within == 24 * 3600
     assert options.scope_name == "default"
     assert not options.dry_run
 
@@ -29,6 +30,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ({"workers": True}, "workers must be a whole number, not True"),
         ({"workers": 0}, "workers must be greater than 0"),
         ({"idle_timeout": -1}, "idle_timeout must be greater than 0"),
+        ({"resume_within": -1}, "resume_within must be 0 or greater"),
         ({"types": "Web Map"}, "types must be a list of texts"),
         ({"exclude_tags": [1]}, "exclude_tags must be a list of texts"),
         ({"tree": "links"}, "tree must be one of 'auto', 'copy', 'none'"),
