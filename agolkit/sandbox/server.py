@@ -59,7 +59,7 @@ class Sandbox:
         self._temporary = tempfile.TemporaryDirectory(prefix="agolkit-sandbox-")
         self._state = State(org, settings or Settings(), Path(self._temporary.name))
         self._thread: threading.Thread | None = None
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
 
     def __repr__(self) -> str:
         where = self.url if self._thread else "not running"
@@ -141,7 +141,7 @@ class Sandbox:
         authority.cert_pem.write_to_path(str(self.ca_bundle))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        listener = socket.create_server(("127.0.0.1", self.settings.port), backlog=512)
+        listener = _listen(self.settings.port)
         self._state.port = listener.getsockname()[1]
         config = uvicorn.Config(
             Front(_application(self._state), self._state),
@@ -166,6 +166,17 @@ class Sandbox:
                 raise RuntimeError("The practice portal could not be started.")
             time.sleep(0.005)
         return self
+
+    def go_away(self) -> None:
+        """Hang up, and refuse connections until `come_back`. The organization stays, and jobs go on."""
+        assert self._server is not None
+        asyncio.run_coroutine_threadsafe(self._server.go_away(), self._server.loop).result()
+
+    def come_back(self) -> None:
+        """Serve again, at the same port."""
+        assert self._server is not None
+        listener = _listen(self._state.port)
+        asyncio.run_coroutine_threadsafe(self._server.startup([listener]), self._server.loop).result()
 
     def stop(self) -> None:
         """Stop serving and remove the temporary files."""
@@ -203,7 +214,12 @@ class _Server(uvicorn.Server):
 
         config.http_protocol_class = accept  # type: ignore[assignment]  # nothing but a call of it is asked for
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    async def go_away(self) -> None:
+        """Close the door, and every connection."""
         for server in self.servers:
             server.close()
         end = time.monotonic() + HANDSHAKE_SECONDS
@@ -212,7 +228,14 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if connection.transport:
                 connection.transport.abort()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.go_away()
         await super().shutdown(sockets)
+
+
+def _listen(port: int) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port), backlog=512)
 
 
 def _application(state: State) -> Starlette:
