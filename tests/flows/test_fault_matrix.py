@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from copy import copy
@@ -15,13 +16,14 @@ from hand_built import PASSWORD
 from portals import connect
 
 import agolkit as ak
-from agolkit.errors import ConnectionTrouble, SignInError
+from agolkit.errors import ConnectionTrouble, PortalError, SignInError
 from agolkit.kinds import jobs
 from agolkit.manifest import read_outcomes
 from agolkit.model import Result
 from agolkit.progress import Event
 from agolkit.sandbox import Fault, Sandbox, Settings
 
+SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "errors"
 WORKERS = 4
 LONGEST = 30.0
 """Seconds that a run may take on a busy machine; undisturbed it takes one."""
@@ -72,6 +74,24 @@ def test_a_bad_day(tmp_path: Path, name: str) -> None:
         assert day.left_behind in " ".join(summary.left_behind)
         is_bad = {Result.PARTIAL, Result.FAILED} & {result for result, _ in told.values()} or day.left_behind
         assert summary.exit_code == (3 if is_bad else 0)
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs the recorded errors")
+@pytest.mark.parametrize("path", sorted(SAMPLES.rglob("*.*")), ids=lambda path: path.stem)
+def test_a_recorded_error_is_no_answer(path: Path) -> None:
+    """Every body that a portal has been seen to send as an error is one of our errors, in its own words."""
+    body = path.read_text("utf-8")
+    told = json.loads(body) if path.suffix == ".json" else {}
+    with Sandbox(fault_town()) as sandbox:
+        portal = connect(sandbox)
+        sandbox.faults.add(Fault("/data$", body=told or body))
+        if "statusMessage" in told:  # the state of a job, which is no error of the question for it
+            assert portal.get_json(f"content/items/{IDS['map']}/data") == told
+            return
+        with pytest.raises(PortalError) as raised:
+            portal.get_json(f"content/items/{IDS['map']}/data")
+        words = told.get("error", {}).get("message") if told else "a web page"
+        assert (words or "no reason given").rstrip(".") in str(raised.value)
 
 
 def test_what_a_lost_sign_in_leaves_is_removed_by_the_next_run(tmp_path: Path) -> None:
