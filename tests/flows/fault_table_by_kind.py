@@ -248,7 +248,10 @@ LISTINGS = {
 REFUSED = Fault("/generateToken$", body=error(400, "Invalid username or password."), action=str)
 SIGN_IN = {
     "the token is revoked once": recovered(Fault(DATA["map"], times=1), arrange=revoke),
-    "the token is revoked at each part": recovered(Fault("/data$", times=1, by_path=True), arrange=revoke),
+    "the token is revoked at each part": recovered(
+        Fault("/data$|/thumbnail/", times=1, by_path=True), arrange=revoke, options={"workers": 1}
+    ),
+    "the token is revoked at an attachment": recovered(Fault("/attachments/1$", times=1), arrange=revoke),
     "tokens live for two seconds": recovered(settings={"token_minutes": 0.034}),
     "the portal falters while it signs in anew": recovered(
         Fault(DATA["map"], times=1), Fault("/generateToken$", status=503, times=2, action=str), arrange=revoke

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hand_built import Meanwhile
 from portals import connect
 
 import agolkit as ak
@@ -235,7 +234,7 @@ def test_a_layer_that_is_edited_meanwhile_is_read_again(
         layer.last_edit += 1000
 
     with Sandbox(org) as sandbox:
-        sandbox.faults.add(Meanwhile(path="/0/query$", method="GET", times=times, action=edit))
+        sandbox.faults.add(Fault(path="/0/query$", method="GET", times=times, action=edit))
         store, outcomes = back_up(sandbox, tmp_path / "store")
     outcome = outcomes[service.item_id]
     assert outcome.result is result, outcome.message

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hand_built import MAP_ID, Meanwhile, small_organization
+from hand_built import MAP_ID, small_organization
 from portals import connect
 
 import agolkit as ak
 from agolkit.cli import main
 from agolkit.errors import StoreBusy
-from agolkit.sandbox import Sandbox
+from agolkit.sandbox import Fault, Sandbox
 from agolkit.store import Store
 from agolkit.store.holder import process_space
 
@@ -156,7 +156,7 @@ def test_a_run_that_lost_the_store_finishes_no_backup(tmp_path: Path) -> None:
         store.unlock()
 
     with Sandbox(small_organization()) as sandbox:
-        sandbox.faults.add(Meanwhile(f"items/{MAP_ID}/data$", times=1, action=release))
+        sandbox.faults.add(Fault(f"items/{MAP_ID}/data$", times=1, action=release))
         with pytest.raises(StoreBusy, match=r"lost its hold.*released"):
             ak.backup(connect(sandbox), store, ak.BackupOptions(types=["Web Map"]))
     assert [store.summary(name)["state"] for name in store.backup_names()] == ["unfinished"]
