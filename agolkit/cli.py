@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
@@ -19,11 +19,11 @@ import agolkit as ak
 from agolkit import console
 from agolkit.errors import AgolkitError, UsageError
 from agolkit.options import BackupOptions
+from agolkit.practice import environment_for, open_sandbox
 from agolkit.progress import cancel_on_interrupt
 
 if TYPE_CHECKING:
     from agolkit.portal import Portal
-    from agolkit.sandbox import Sandbox
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -117,10 +117,10 @@ def demo(store: str, as_json: bool) -> int:
     from agolkit import schedule
 
     say = console.say_aside if as_json else console.say
-    with _sandbox() as sandbox:
+    with open_sandbox() as sandbox:
         say(f"The practice portal runs at {sandbox.url}: {sandbox.org.name}, {len(sandbox.org.items)} items.")
         parameters = {"store": store, "url": sandbox.url}
-        done = schedule.run(parameters, environment=_environment(sandbox), say=say)
+        done = schedule.run(parameters, environment=environment_for(sandbox), say=say)
     # Some items of the practice portal cannot be saved by anybody: a demo that has shown them has done its job.
     code = 0 if done.exit_code == PARTIAL else done.exit_code
     if as_json:
@@ -318,6 +318,31 @@ def fetch(
 
 
 @commands.command()
+@click.argument("store")
+@click.option("--yes", is_flag=True, help="Release it.")
+@_with_json
+def unlock(store: str, yes: bool, as_json: bool) -> None:
+    """Show which run holds STORE; with --yes, release a hold that a killed run left.
+
+    A run that has shown life within the last minute is not released, unless its process is known to have ended.
+    """
+    opened = ak.open_store(store, create=False)
+    holder = opened.unlock() if yes else opened.holder()
+    if as_json:
+        facts = {**holder.facts, "silent_seconds": holder.silent, "lives": holder.lives} if holder else {}
+        click.echo(
+            json.dumps({"held": holder is not None and not yes, "released": holder is not None and yes, **facts})
+        )
+    elif holder is None:
+        console.say(f"No run holds the store {opened.location}.")
+    else:
+        advice = (
+            "It is released." if yes else "If that run is no longer wanted, end it; then release the store with --yes."
+        )
+        console.say(f"The store {opened.location} is held by {holder}.\n{advice}")
+
+
+@commands.command()
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -330,8 +355,8 @@ def fetch(
 def sandbox(port: int, count: int | None, as_json: bool) -> None:
     """Run the practice portal until interrupted."""
     stop = cancel_on_interrupt(signal.SIGINT, signal.SIGTERM)
-    with _sandbox(port, count) as running:
-        environment = _environment(running)
+    with open_sandbox(port, count) as running:
+        environment = environment_for(running)
         if as_json:
             click.echo(json.dumps(environment))
         else:
@@ -348,43 +373,3 @@ def sandbox(port: int, count: int | None, as_json: bool) -> None:
         sys.stdout.flush()
         while not stop.wait(0.5):  # without an end, the wait could not be interrupted on Windows
             pass
-
-
-def _sandbox(port: int = 0, count: int | None = None) -> Sandbox:
-    """The practice portal, started."""
-    try:
-        from agolkit.sandbox import Sandbox, Settings, city
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"The practice portal needs packages that are not installed ({error.name}). "
-            "Install them with: pip install 'agolkit[sandbox]' (in a source checkout: pip install '.[sandbox]')"
-        ) from error
-    if count is None:
-        org = city.springfield()
-    else:
-        org = city.generated(
-            items=count,
-            owners=min(250, max(1, count // 16)),
-            folders=min(600, count // 16),
-            groups=min(120, count // 32),
-            services=min(500, count // 8),
-        )
-    made = Sandbox(org, Settings(port=port))
-    try:
-        return made.start()
-    except OSError as error:
-        made.stop()
-        raise UsageError(
-            f"The practice portal cannot use port {port}; another program may have it. "
-            "Name another one with --port, or leave it out to get a free one."
-        ) from error
-
-
-def _environment(sandbox: Sandbox) -> Mapping[str, str]:
-    """The environment variables by which every agolkit program signs in to the practice portal."""
-    return {
-        "AGOLKIT_URL": sandbox.url,
-        "AGOLKIT_USERNAME": sandbox.username,
-        "AGOLKIT_PASSWORD": sandbox.password,
-        "AGOLKIT_CA_BUNDLE": str(sandbox.ca_bundle),
-    }

@@ -221,7 +221,9 @@ class FeatureService:
 
     def fetch_attachment(self, layer: ServiceLayer, fact: AttachmentFact, sink: Sink) -> Received:
         """Stream the bytes of one attachment into `sink`."""
-        return self.portal.download(f"{self.url}/{layer.id}/{fact.object_id}/attachments/{fact.id}", sink)
+        address = f"{self.url}/{layer.id}/{fact.object_id}/attachments/{fact.id}"
+        # Asking for JSON changes no file; without it a rejected token would be told in a web page, and not be renewed.
+        return self.portal.download(address, sink, params={"f": "json"})
 
     def edit_stamps(self, layer: ServiceLayer) -> Mapping[str, Any]:
         """When rows, attachments and schema of the layer were last edited; empty where the service does not say."""

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agolkit.sandbox.answers import ServiceError, invalid_token, render, token_required
+from agolkit.sandbox.log import TOKEN_HEADERS
 from agolkit.sandbox.organization import Organization, User
 from agolkit.sandbox.settings import Settings
 from agolkit.sandbox.state import State, Token, now
@@ -118,7 +119,7 @@ async def _params(request: Request) -> dict[str, str]:
 def _sign_in(call: Call) -> None:
     headers = call.request.headers
     text = call.params.get("token", "")
-    for name in ("x-esri-authorization", "authorization"):
+    for name in TOKEN_HEADERS:
         if headers.get(name, "").startswith("Bearer "):
             text = headers[name].removeprefix("Bearer ").strip()
             break

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 import time
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agolkit.sandbox.log import Entry, RequestLog
+from agolkit.sandbox.faults import Fault
+from agolkit.sandbox.log import Entry
 from agolkit.sandbox.state import State
 
 _SLASHES = re.compile("//+")
@@ -34,8 +36,8 @@ class Front:
         if "//" in path:
             path = scope["path"] = _SLASHES.sub("/", path)
             scope["raw_path"] = _SLASHES.sub("/", scope["raw_path"].decode("latin-1")).encode("latin-1")
-        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-        entry = self.state.log.arrived(scope["method"], path, scope["query_string"], host)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        entry = self.state.log.arrived(scope["method"], path, scope["query_string"], headers)
         scope["sandbox.entry"] = entry
         began = time.perf_counter()
         try:
@@ -49,43 +51,76 @@ class Front:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, entry: Entry) -> None:
         if self.state.settings.latency:
             await asyncio.sleep(self.state.settings.latency)
-        fault = self.state.faults.strike(entry.method, entry.path)
-        if fault and fault.delay:
+        fault = self.state.faults.strike(entry.method, entry.path) or _NONE
+        if fault.action:
+            fault.action()
+        if fault.delay:
             await asyncio.sleep(fault.delay)
-        headers, refusal = self.state.quota.spend(entry.path)
-        cut_after = fault.cut_after if fault else None
-        out = _Out(send, self.state.log, entry, self.state.settings.bandwidth, cut_after, headers)
+        told, refusal = self.state.quota.spend(entry.path)
+        plain = _Out(send, receive, self.state, entry, fault, told)
+        out = _Altered(plain, fault) if fault.alters else plain
         if refusal:
             await _drain(receive)
             json_type = {"content-type": "application/json;charset=utf-8"}
-            await _send_whole(out, refusal.status, refusal.content, json_type | refusal.headers)
-        elif fault and fault.answers:
+            await _send_whole(plain, refusal.status, refusal.content, json_type | refusal.headers)
+        elif fault.answers:
             await _drain(receive)
             body, content_type = fault.content()
-            await _send_whole(out, fault.status or 200, body, {"content-type": content_type, **fault.headers})
+            await _send_whole(out, fault.status or 200, body, {"content-type": content_type})
         else:
             await self.app(scope, receive, out)
 
 
+_NONE = Fault("")
+
+
+class _Altered:
+    """Collects an answer, and sends what a fault makes of it."""
+
+    def __init__(self, out: _Out, fault: Fault) -> None:
+        self.out = out
+        self.fault = fault
+        self.start: Message = {}
+        self.body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+            return
+        self.body += message.get("body", b"")
+        if message.get("more_body", False):
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.start["headers"]}
+        if headers.get("content-encoding") == "gzip" and (self.fault.change or self.fault.rewrite):
+            self.body = gzip.decompress(self.body)
+            del headers["content-encoding"]
+        body = self.fault.altered(self.body)
+        length = max(0, len(body) + self.fault.longer)
+        headers |= {"content-length": str(length)}
+        headers |= {name.lower(): value for name, value in self.fault.headers.items()}
+        if self.fault.chunked:
+            del headers["content-length"]
+        await self.out({**self.start, "headers": _raw(headers)})
+        await self.out({"type": "http.response.body", "body": body[:length], "more_body": self.fault.longer > 0})
+        if self.fault.longer > 0:
+            raise CutOff
+
+
 class _Out:
-    """Sends an answer: counts its bytes, keeps to the bandwidth, cuts it off where a fault says so."""
+    """Sends an answer: counts its bytes, keeps to the bandwidth, ends or stalls it where a fault says so."""
 
     def __init__(
-        self,
-        send: Send,
-        log: RequestLog,
-        entry: Entry,
-        bandwidth: int | None,
-        cut_after: int | None,
-        headers: Mapping[str, str],
+        self, send: Send, receive: Receive, state: State, entry: Entry, fault: Fault, told: Mapping[str, str]
     ) -> None:
         self.send = send
-        self.log = log
+        self.receive = receive
+        self.log = state.log
         self.stated: int | None = None
         self.entry = entry
-        self.bandwidth = bandwidth
-        self.cut_after = cut_after
-        self.headers = _raw(headers)
+        self.bandwidth = fault.bandwidth or state.settings.bandwidth
+        self.cut_after = fault.cut_after
+        self.stalls = fault.stalls
+        self.headers = _raw(told)
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -108,6 +143,9 @@ class _Out:
             )
         else:
             await self._send_slowly(body, self.bandwidth, is_cut or message.get("more_body", False))
+        if is_cut and self.stalls:
+            while (await self.receive())["type"] != "http.disconnect":
+                pass
         if is_cut:
             raise CutOff
 
@@ -126,7 +164,7 @@ async def _drain(receive: Receive) -> None:
         pass
 
 
-async def _send_whole(out: _Out, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+async def _send_whole(out: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
     raw = _raw({"content-length": str(len(body))} | {name.lower(): value for name, value in headers.items()})
     await out({"type": "http.response.start", "status": status, "headers": raw})
     await out({"type": "http.response.body", "body": body})

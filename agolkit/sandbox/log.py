@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
 SECRETS = frozenset({"token", "password", "client_secret", "refresh_token", "code", "oauth_state", "signature"})
+
+TOKEN_HEADERS = ("x-esri-authorization", "authorization")
 
 _WRITES = re.compile(
     r"/(addItem|addPart|commit|update\w*|delete\w*|export|publish|createService|createFolder|createGroup|share\w*|unshare\w*"
@@ -33,6 +36,8 @@ class Entry:
     """Who was signed in."""
     signed_in: bool = False
     """Whether a token that the portal accepts came with the request."""
+    token_came: bool = False
+    """Whether any token came with the request, in a header or in the query."""
     status: int = 0
     bytes_out: int = 0
     milliseconds: float = 0.0
@@ -71,11 +76,12 @@ class RequestLog:
         """Return the requests for content that came without an accepted token."""
         return [entry for entry in self.entries if entry.is_content and not entry.signed_in]
 
-    def arrived(self, method: str, path: str, query: bytes, host: str) -> Entry:
+    def arrived(self, method: str, path: str, query: bytes, headers: Mapping[str, str]) -> Entry:
         """Return the new entry of a request that has just arrived."""
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        entry = Entry(method, path, without_secrets(query), host, self.in_flight)
+        entry = Entry(method, path, without_secrets(query), headers.get("host", ""), self.in_flight)
+        entry.token_came = b"token=" in query or any(name in headers for name in TOKEN_HEADERS)
         self.entries.append(entry)
         return entry
 

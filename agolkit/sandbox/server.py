@@ -149,7 +149,7 @@ class Sandbox:
         authority.cert_pem.write_to_path(str(self.ca_bundle))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        listener = socket.create_server(("127.0.0.1", self.settings.port), backlog=512)
+        listener = _listen(self.settings.port)
         self._state.port = listener.getsockname()[1]
         config = uvicorn.Config(
             Front(_application(self._state), self._state),
@@ -174,6 +174,17 @@ class Sandbox:
                 raise RuntimeError("The practice portal could not be started.")
             time.sleep(0.005)
         return self
+
+    def go_away(self) -> None:
+        """Hang up, and refuse connections until `come_back`. The organization stays, and jobs go on."""
+        assert self._server and self._server.loop
+        asyncio.run_coroutine_threadsafe(self._server.go_away(), self._server.loop).result()
+
+    def come_back(self) -> None:
+        """Serve again, at the same port."""
+        assert self._server and self._server.loop
+        listener = _listen(self._state.port)
+        asyncio.run_coroutine_threadsafe(self._server.startup([listener]), self._server.loop).result()
 
     def stop(self) -> None:
         """Stop serving and remove the temporary files."""
@@ -211,17 +222,17 @@ class _Server(uvicorn.Server):
             return protocol
 
         config.http_protocol_class = accept  # type: ignore[assignment]  # nothing but a call of it is asked for
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._end = asyncio.Event()
 
     def end(self) -> None:
         """Make the server end; may be called from any thread once it has started."""
         self.should_exit = True
-        if self._loop:
-            self._loop.call_soon_threadsafe(self._end.set)
+        if self.loop:
+            self.loop.call_soon_threadsafe(self._end.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
 
     async def main_loop(self) -> None:
@@ -231,21 +242,29 @@ class _Server(uvicorn.Server):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._end.wait(), TICK_SECONDS)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def go_away(self) -> None:
+        """Close the door, and every connection."""
         for server in self.servers:
             server.close()
-        for listener in sockets or ():
-            listener.close()
         end = time.monotonic() + HANDSHAKE_SECONDS
         while time.monotonic() < end and any(protocol.transport is None for protocol in self._accepted):
             await asyncio.sleep(0.01)
         for connection in list(self.server_state.connections):
             if connection.transport:
                 connection.transport.abort()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.go_away()
+        for listener in sockets or ():
+            listener.close()
         for task in self.server_state.tasks:
             task.cancel()
         for server in self.servers:
             await server.wait_closed()
+
+
+def _listen(port: int) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port), backlog=512)
 
 
 def _application(state: State) -> Starlette:

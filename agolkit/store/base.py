@@ -24,7 +24,8 @@ from agolkit.errors import NoSuchBackup, StoreBusy, StoreDamaged, StoreError
 from agolkit.model import Blob, to_stamp
 from agolkit.progress import beat
 from agolkit.store.draft import Draft, reopened
-from agolkit.store.lease import Lease, utc_now
+from agolkit.store.holder import Holder
+from agolkit.store.lease import Lease, find_holder, release, utc_now
 from agolkit.store.readme import README
 from agolkit.store.spool import CHUNK, Spool, copy_hashed
 from agolkit.store.version import FORMAT, agolkit_version
@@ -195,6 +196,15 @@ class Store(ABC):
         """The lease of this store for a `with` block; `StoreBusy` on entry where another run holds it."""
         self._check_writable()
         return Lease(self, run_id, who)
+
+    def holder(self) -> Holder | None:
+        """The run that writes to this store, or that was killed while it did; `None` where there is none."""
+        return find_holder(self)
+
+    def unlock(self) -> Holder | None:
+        """Release the hold of a killed run, and say whose it was; `StoreBusy` where it has shown life just now."""
+        self._check_writable()
+        return release(self)
 
     # Blobs
 

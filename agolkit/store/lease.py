@@ -1,8 +1,9 @@
 """The lease that keeps two runs from writing to one store.
 
 The key `lock` says who holds the store. It is renewed while the run lives and is stale when it has not been renewed
-for ten minutes, by the store's own clock: the clocks of two computers may differ by more. Nothing is ever deleted: a
-lease is released and taken over by overwriting it, each time only if it still is what was read.
+for ten minutes, by the store's own clock: the clocks of two computers may differ by more. A process that is known to
+have ended on this computer holds nothing. Nothing is ever deleted: a lease is released and taken over by overwriting
+it, each time only if it still is what was read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from agolkit.errors import StoreBusy, StoreError
-from agolkit.model import to_stamp
+from agolkit.model import counted, to_stamp
+from agolkit.store.holder import Holder, lives, process_space, read_facts
 
 if TYPE_CHECKING:
     from agolkit.store.base import Store
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 LOCK = "lock"
 INTERVAL = 30.0
 STALE_AFTER = 600.0
+QUIET = 60.0
+"""Seconds without a sign of life, after which a person may release a lease: two renewals were missed."""
 
 
 def utc_now() -> datetime:
@@ -61,6 +65,7 @@ class Lease:
         self._wait = wait
         self._over = threading.Event()
         self._facts: dict[str, Any] = {"run_id": run_id, "who": who, "host": socket.gethostname(), "pid": os.getpid()}
+        self._facts["process_space"] = process_space()
         self._renewing = threading.Thread(target=self._keep_renewing, name="agolkit-lease", daemon=True)
 
     def __enter__(self) -> Lease:
@@ -104,28 +109,55 @@ class Lease:
         return json.dumps(facts, indent=1).encode() + b"\n"
 
     def _is_ours(self, held: bytes | None) -> bool:
-        facts = _read(held)
+        facts = read_facts(held)
         return facts.get("state") == "held" and facts.get("run_id") == self.run_id
 
     def _may_take(self, held: bytes | None) -> bool:
-        if held is None or _read(held).get("state") == "released":
-            return True
-        age = self._store.age(LOCK)
-        return age is None or age >= self._stale_after
+        holder = _holder(self._store, held)
+        return holder is None or holder.lives is False or holder.silent >= self._stale_after
 
     def _busy(self) -> str:
-        facts = {"who": "somebody", "host": "a computer", "pid": "?", "since": "?"} | _read(self._store.find(LOCK))
-        return (
-            f"Another run ({facts['who']} on {facts['host']}, process {facts['pid']}, since {facts['since']}) holds "
-            f"the store {self._store.location}. Wait until it has ended; if it was killed, its hold ends ten minutes "
-            "after its last sign of life."
+        holder = find_holder(self._store)
+        if holder is None:
+            return f"Somebody has released the store {self._store.location} meanwhile."
+        return f"The store {self._store.location} is held by {holder}. {_ADVICE}"
+
+
+_ADVICE = (
+    "Wait until that run has ended; if it was killed, its hold ends ten minutes after its last sign of life. "
+    "`agolkit unlock` shows and releases it."
+)
+
+
+def find_holder(store: Store) -> Holder | None:
+    """The run that holds a store; `None` where none does."""
+    return _holder(store, store.find(LOCK))
+
+
+def release(store: Store) -> Holder | None:
+    """End the hold of a run that was killed, by overwriting its lease; whose it was, `None` where nobody held it.
+
+    Raises
+    ------
+    StoreBusy
+        The run has shown life within the last minute. Trying again helps when it has ended.
+    """
+    held = store.find(LOCK)
+    holder = _holder(store, held)
+    if holder is None:
+        return None
+    is_quiet = holder.lives is False or holder.silent >= QUIET
+    released = json.dumps({**holder.facts, "state": "released"}, indent=1).encode() + b"\n"
+    if not is_quiet or not store.swap(LOCK, held, released):
+        raise StoreBusy(
+            f"The store {store.location} is held by {holder}. It is not released: end that run first, and try again "
+            f"when it has given no sign of life for {counted(round(QUIET), 'second')}."
         )
+    return holder
 
 
-def _read(content: bytes | None) -> dict[str, Any]:
-    """The facts of a lock; none where it is absent or was torn by a crash."""
-    try:
-        facts = json.loads(content or b"{}")
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) else {}
+def _holder(store: Store, held: bytes | None) -> Holder | None:
+    facts = read_facts(held)
+    if held is None or facts.pop("state", None) == "released":
+        return None
+    return Holder(facts, store.age(LOCK) or 0.0, lives(facts))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from agolkit.sandbox import Fault
 from agolkit.sandbox.organization import Bytes, Folder, Group, Item, Organization, Repeated, User
 
 PASSWORD = "correct horse battery staple"
@@ -46,18 +42,6 @@ def small_organization(mode: str = "online") -> Organization:
     for number, item in enumerate(org.items.values()):
         item.created = item.modified = 1_700_000_000_000 + number * 1000
     return org
-
-
-@dataclass
-class Meanwhile(Fault):
-    """What somebody else does in the organization right before a matching request is answered."""
-
-    action: Callable[[], object] = lambda: None
-
-    @property
-    def answers(self) -> bool:
-        self.action()
-        return False
 
 
 class Memory:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hand_built import Meanwhile, small_organization
+from hand_built import small_organization
 from portals import connect
 
 import agolkit as ak
@@ -171,7 +171,7 @@ def test_tracked_changes_count_even_where_the_stamps_stand_still(town: Town) -> 
 def test_what_is_replaced_during_a_run_is_noticed_by_the_next_one(town: Town) -> None:
     """What is replaced after it was read looks the same in the list, so the next backup does not rely on it."""
     town.service.capabilities = TRACKED
-    town.sandbox.faults.add(Meanwhile(r"/0/19/attachments/", times=1, action=town.replace_photo))
+    town.sandbox.faults.add(Fault(r"/0/19/attachments/", times=1, action=town.replace_photo))
     first = town.back_up()
     assert first.result is Result.VERIFIED
     assert town.saved(first) != town.held
@@ -375,7 +375,7 @@ def test_photos_that_come_and_go_meanwhile_are_in_the_list_or_not_saved(town: To
         town.add_photo()
         town.delete_photo()
 
-    town.sandbox.faults.add(Meanwhile(r"/0/11/attachments/", times=1, action=edit))
+    town.sandbox.faults.add(Fault(r"/0/11/attachments/", times=1, action=edit))
     outcome = town.back_up()
     assert outcome.result is Result.VERIFIED, outcome.message
     assert (1, 1001) in town.held
@@ -385,7 +385,7 @@ def test_photos_that_come_and_go_meanwhile_are_in_the_list_or_not_saved(town: To
 
 def test_edits_without_end_leave_a_partial_item_with_the_numbers(town: Town) -> None:
     """After three more readings the item says what was still moving."""
-    town.sandbox.faults.add(Meanwhile(r"/0/queryAttachments$", action=town.add_photo))
+    town.sandbox.faults.add(Fault(r"/0/queryAttachments$", action=town.add_photo))
     outcome = town.back_up()
     assert outcome.result is Result.PARTIAL
     assert "edited while they were read, at last 1 new and 0 gone" in outcome.message

@@ -17,7 +17,6 @@ from hand_built import (
     ODD_ID,
     PASSWORD,
     ZIP,
-    Meanwhile,
     Memory,
     Nowhere,
     small_organization,
@@ -467,7 +466,7 @@ def test_what_is_deleted_between_two_pages_loses_nothing_else(
         lambda: {row["id"] for row in portal.search("owner:boss")},
     ):
         before = dict(sandbox.org.items)
-        fault = sandbox.faults.add(Meanwhile("/content/users/boss$|/search$", skip=1, times=1, action=meddle))
+        fault = sandbox.faults.add(Fault("/content/users/boss$|/search$", skip=1, times=1, action=meddle))
         found = list_ids()
         assert fault.struck == 1
         assert {item.id for item in sandbox.org.items.values() if item.owner == "boss"} <= found | {"9" * 32}

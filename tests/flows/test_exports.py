@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hand_built import Meanwhile
 from portals import connect
 
 import agolkit as ak
@@ -190,7 +189,7 @@ def test_a_layer_that_is_edited_while_it_is_exported_is_exported_again(
         layer.last_edit += 1000
 
     with Sandbox(org) as sandbox:
-        sandbox.faults.add(Meanwhile(path=f"/items/{service.item_id}/status$|/export$", times=times, action=edit))
+        sandbox.faults.add(Fault(path=f"/items/{service.item_id}/status$|/export$", times=times, action=edit))
         ak.backup(connect(sandbox), ak.open_store(tmp_path / "store"), FGDB)
         held = exports_in(sandbox.org)
         outcome = outcome_of(tmp_path / "store", service.item_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hand_built import BIG_ID, EMPTY_ID, FILE_ID, MAP_ID, ODD_ID, PASSWORD, Meanwhile, small_organization
+from hand_built import BIG_ID, EMPTY_ID, FILE_ID, MAP_ID, ODD_ID, PASSWORD, small_organization
 
 from agolkit.errors import CheckFailed, NotAnAnswer, NotFound, Stopped, UsageError
 from agolkit.inventory import list_items, take_inventory
@@ -166,7 +166,7 @@ def test_a_deletion_between_two_pages_loses_no_other_item(sandbox: Sandbox) -> N
     """When an item of a page that was read is deleted, the one that moves up over the edge of the page is not lost."""
     crowded(sandbox)
     portal = sign_in(sandbox)
-    fault = Meanwhile("/content/users/boss$", skip=1, times=1, action=lambda: sandbox.org.items.pop(f"{1004:032x}"))
+    fault = Fault("/content/users/boss$", skip=1, times=1, action=lambda: sandbox.org.items.pop(f"{1004:032x}"))
     sandbox.faults.add(fault)
     found = take_inventory(portal, BackupOptions())
     assert fault.struck == 1
@@ -182,7 +182,7 @@ def test_what_moves_to_a_folder_that_was_read_is_found(sandbox: Sandbox) -> None
         sandbox.org.items[FILE_ID].folder = None
         del sandbox.org.items[BIG_ID]
 
-    fault = sandbox.faults.add(Meanwhile("/content/users/boss/9{32}$", times=1, action=meddle))
+    fault = sandbox.faults.add(Fault("/content/users/boss/9{32}$", times=1, action=meddle))
     found = inventory(sandbox)
     assert fault.struck == 1
     assert ids(found) >= set(sandbox.org.items)
@@ -207,7 +207,7 @@ def test_what_passes_to_an_owner_who_was_listed_is_found(sandbox: Sandbox, index
         sandbox.org.items[FILE_ID].owner = "ann"
         del sandbox.org.items[EMPTY_ID]
 
-    fault = sandbox.faults.add(Meanwhile("/content/users/boss$", times=1, action=meddle))
+    fault = sandbox.faults.add(Fault("/content/users/boss$", times=1, action=meddle))
     found = take_inventory(portal, BackupOptions(owners=["ann", "boss", "bob"], workers=1))
     assert fault.struck == 1
     assert ids(found) >= set(sandbox.org.items)
@@ -220,7 +220,7 @@ def test_a_folder_that_is_deleted_during_the_walk(sandbox: Sandbox) -> None:
         del sandbox.org.folders["f" * 32]
         sandbox.org.items[MAP_ID].folder = None
 
-    fault = sandbox.faults.add(Meanwhile("/content/users/ann/f{32}$", times=1, action=delete_folder))
+    fault = sandbox.faults.add(Fault("/content/users/ann/f{32}$", times=1, action=delete_folder))
     found = inventory(sandbox)
     assert fault.struck == 1
     assert ids(found) == set(sandbox.org.items)
@@ -247,7 +247,7 @@ def test_a_user_who_is_deleted_during_the_walk(sandbox: Sandbox) -> None:
         del sandbox.org.folders["f" * 32]
         del sandbox.org.users["ann"]
 
-    sandbox.faults.add(Meanwhile("/content/users/ann$", times=1, action=delete_user))
+    sandbox.faults.add(Fault("/content/users/ann$", times=1, action=delete_user))
     found = inventory(sandbox, workers=1)
     assert ids(found) == set(sandbox.org.items)
     assert {item.owner for item in found.items} == {"boss", "bob"}
@@ -266,7 +266,7 @@ def test_a_stop_ends_the_inventory(sandbox: Sandbox) -> None:
     portal = sign_in(sandbox)
     cancel = threading.Event()
     fault = sandbox.faults.add(Fault("/content/users/bob", delay=5, times=1))
-    sandbox.faults.add(Meanwhile("/content/users/boss$", times=1, action=cancel.set))
+    sandbox.faults.add(Fault("/content/users/boss$", times=1, action=cancel.set))
     began = datetime.now(UTC)
     with pytest.raises(Stopped):
         take_inventory(portal, BackupOptions(), cancel=cancel)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from city_run import Run
-from hand_built import Meanwhile
 from portals import connect
 from saved import read_part
 
@@ -290,7 +289,7 @@ def test_a_layer_that_is_edited_meanwhile_is_read_again(
         layer.last_edit += 1000
 
     with Sandbox(org) as sandbox:
-        sandbox.faults.add(Meanwhile(path="/0/query$", method="GET", times=times, action=edit))
+        sandbox.faults.add(Fault(path="/0/query$", method="GET", times=times, action=edit))
         store, outcomes = back_up(sandbox, tmp_path / "store")
     outcome = outcomes[service.item_id]
     assert outcome.result is result, outcome.message
@@ -312,7 +311,7 @@ def test_two_edits_cost_two_more_readings(town: tuple[Organization, Service, Lay
 
     with Sandbox(org) as sandbox:
         for pages_before in (0, 6):  # of the seven pages of the first reading the first edit has taken one
-            sandbox.faults.add(Meanwhile("/0/query$", "GET", skip=pages_before, times=1, action=edit))
+            sandbox.faults.add(Fault("/0/query$", "GET", skip=pages_before, times=1, action=edit))
         store, outcomes = back_up(sandbox, tmp_path / "store")
     outcome = outcomes[service.item_id]
     assert outcome.result is Result.VERIFIED, outcome.message

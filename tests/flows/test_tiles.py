@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hand_built import PASSWORD, Meanwhile
+from hand_built import PASSWORD
 from portals import connect
 from saved import read_part
 
@@ -177,7 +177,7 @@ def test_stopping_the_run_ends_the_wait_for_a_job(tmp_path: Path) -> None:
     """The item whose tiles are waited for is stopped, and the run ends in good order."""
     cancel = threading.Event()
     with Sandbox(hosting("Vector Tile Service"), Settings(export_seconds=3600)) as sandbox:
-        sandbox.faults.add(Meanwhile("/jobs/", action=cancel.set))
+        sandbox.faults.add(Fault("/jobs/", action=cancel.set))
         store = ak.open_store(tmp_path / "store")
         summary = ak.backup(connect(sandbox), store, cancel=cancel)
     assert (summary.state, summary.counts[Result.STOPPED]) == ("stopped", 1)

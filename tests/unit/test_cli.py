@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import agolkit as ak
-from agolkit.cli import _sandbox, main
+from agolkit.cli import main
+from agolkit.practice import open_sandbox
 from agolkit.sandbox import Sandbox, city
 
 RUN = [sys.executable, "-c", "from agolkit.cli import main; main()"]
@@ -81,7 +82,8 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 
 def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> None:
     """Every command is in the help, and each has a help of its own with `--json`."""
-    names = ["demo", "backup", "notebooks", "check", "items", "plan", "list", "show", "verify", "fetch", "sandbox"]
+    names = ["demo", "backup", "notebooks", "check", "items", "plan", "list", "show", "verify", "fetch", "unlock"]
+    names.append("sandbox")
     code, said, _ = agolkit("--help")
     assert code == 0
     listed = [line.split()[0] for line in said.partition("Commands:")[2].splitlines() if line.strip()]
@@ -107,6 +109,7 @@ def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> 
         (["backup", "--store", "s", "--parameters", "none.yaml"], 2, "none.yaml cannot be read"),
         (["items", "--url", "https://gis.example.com", "-p", "wrokers", "3"], 2, "Did you mean 'workers'"),
         (["fetch", "nowhere", "latest", "out"], 10, "There is no store"),
+        (["unlock", "nowhere"], 10, "There is no store"),
         (["sandbox", "--port", "99999999"], 2, "--port"),
     ],
 )
@@ -248,7 +251,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing(
 @pytest.mark.parametrize("count", [1, 15, 50])
 def test_the_sandbox_makes_up_any_number_of_items(count: int) -> None:
     """However few items are asked for, the owners, folders, groups and services fit."""
-    with _sandbox(count=count) as sandbox:
+    with open_sandbox(count=count) as sandbox:
         assert len(sandbox.org.items) == count
 
 
