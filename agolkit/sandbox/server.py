@@ -177,12 +177,12 @@ class Sandbox:
 
     def go_away(self) -> None:
         """Hang up, and refuse connections until `come_back`. The organization stays, and jobs go on."""
-        assert self._server and self._server.loop
+        assert self._server is not None
         asyncio.run_coroutine_threadsafe(self._server.go_away(), self._server.loop).result()
 
     def come_back(self) -> None:
         """Serve again, at the same port."""
-        assert self._server and self._server.loop
+        assert self._server is not None
         listener = _listen(self._state.port)
         asyncio.run_coroutine_threadsafe(self._server.startup([listener]), self._server.loop).result()
 
@@ -222,13 +222,13 @@ class _Server(uvicorn.Server):
             return protocol
 
         config.http_protocol_class = accept  # type: ignore[assignment]  # nothing but a call of it is asked for
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop
         self._end = asyncio.Event()
 
     def end(self) -> None:
         """Make the server end; may be called from any thread once it has started."""
         self.should_exit = True
-        if self.loop:
+        if self.started:
             self.loop.call_soon_threadsafe(self._end.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
