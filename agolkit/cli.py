@@ -336,10 +336,10 @@ def unlock(store: str, yes: bool, as_json: bool) -> None:
     elif holder is None:
         console.say(f"No run holds the store {opened.location}.")
     else:
-        advice = (
-            "It is released." if yes else "If that run is no longer wanted, end it; then release the store with --yes."
-        )
-        console.say(f"The store {opened.location} is held by {holder}.\n{advice}")
+        advice = "If that run is no longer wanted, end it; then release the store with --yes."
+        if holder.lives is False:
+            advice = "The next run takes the store by itself; --yes releases it now."
+        console.say(f"The store {opened.location} is held by {holder}.\n{'It is released.' if yes else advice}")
 
 
 @commands.command()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from layers_by_hand import SERVICE_ID, field, header, save_service
+from peak import PEAK
 
 from agolkit.model import Part, Reach
 from agolkit.store import LocalStore, Spool
@@ -24,7 +25,7 @@ MOST = 400_000_000
 """Bytes that the process which converts may have at most, Python and all libraries included."""
 
 FETCH = """
-import json, resource, sys, time
+import json, sys, time
 import agolkit as ak
 
 place, item_id, to, format = sys.argv[1:]
@@ -32,8 +33,8 @@ store = ak.open_store(place, create=False)
 began = time.perf_counter()
 done = ak.fetch(store, store.backups()["name"][0], to, items=[item_id], format=format)
 took = time.perf_counter() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps({"seconds": took, "peak": peak, "rows": done.rows, "bytes": done.bytes}))
+most = peak()
+print(json.dumps({"seconds": took, "peak": most, "rows": done.rows, "bytes": done.bytes}))
 """
 
 ROW = (
@@ -64,7 +65,9 @@ def test_a_million_rows_are_converted_in_little_memory(tmp_path: Path) -> None:
     save_trees(LocalStore(tmp_path / "store"))
     for format in ("gdb", "gpkg", "parquet"):
         where = [str(tmp_path / "store"), SERVICE_ID, str(tmp_path / format), format]
-        done = subprocess.run([sys.executable, "-c", FETCH, *where], stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK + FETCH, *where], stdout=subprocess.PIPE, text=True, check=True
+        )
         told = json.loads(done.stdout.splitlines()[-1])
         speed, peak, size = ROWS / told["seconds"], told["peak"] / 1e6, told["bytes"] / 1e6
         print(f"\n{ROWS:,} rows as {format}: {speed:,.0f} rows/s, peak {peak:,.0f} MB, {size:,.0f} MB on disk")

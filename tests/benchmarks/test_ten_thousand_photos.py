@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+from peak import PEAK
 
 from agolkit.sandbox import city
 from agolkit.sandbox.city.large import large_layer, photo
@@ -30,7 +31,7 @@ MOST = 400_000_000
 """Bytes that the process which makes the backup may have at most, Python and all libraries included."""
 
 BACKUP = """
-import json, resource, sys, time
+import json, sys, time
 import agolkit as ak
 
 url, ca_bundle, username, password, place = sys.argv[1:]
@@ -38,9 +39,9 @@ portal = ak.connect(url, username=username, password=password, ca_bundle=ca_bund
 began = time.perf_counter()
 summary = ak.backup(portal, ak.open_store(place), ak.BackupOptions(types=["Feature Service"]))
 took = time.perf_counter() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+most = peak()
 checked = ak.load_items(ak.open_store(place), "latest")["checked"].iloc[0]
-print(json.dumps({"seconds": took, "peak": peak, "summary": str(summary), "checked": checked}))
+print(json.dumps({"seconds": took, "peak": most, "summary": str(summary), "checked": checked}))
 """
 
 
@@ -60,7 +61,7 @@ def survey(rows: int) -> Organization:
 def back_up(served: Any, place: Path) -> dict[str, Any]:
     """Make a backup in a process of its own; what it took."""
     where = [served.url, served.ca_bundle, served.username, served.password, str(place)]
-    done = subprocess.run([sys.executable, "-c", BACKUP, *where], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", PEAK + BACKUP, *where], stdout=subprocess.PIPE, text=True, check=True)
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
 

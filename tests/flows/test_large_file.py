@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hand_built import small_organization
+from peak import PEAK
 from portals import connect
 
 import agolkit as ak
@@ -25,24 +26,11 @@ CHILD = r"""
 import json, sys
 import agolkit as ak
 
-def peak_memory():
-    # Bytes; from /proc where there is one, because getrusage tells the parent's peak where that was higher.
-    try:
-        with open("/proc/self/status") as facts:
-            return int(next(line for line in facts if line.startswith("VmHWM")).split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        import resource
-    except ImportError:  # Windows counts memory another way
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
 url, username, password, ca_bundle, store = sys.argv[1:]
 portal = ak.connect(url, username=username, password=password, ca_bundle=ca_bundle)
 summary = ak.backup(portal, ak.open_store(store), ak.BackupOptions(types=["Mobile Map Package"]))
 print(json.dumps(summary.to_json()))
-print(peak_memory())
+print(peak())
 """
 
 
@@ -58,7 +46,7 @@ def test_a_gigabyte_is_saved_with_little_memory(tmp_path: Path) -> None:
     with Sandbox(org) as sandbox:
         arguments = [sandbox.url, sandbox.username, sandbox.password, str(sandbox.ca_bundle), str(tmp_path / "store")]
         done = subprocess.run(
-            [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, timeout=300, check=False
+            [sys.executable, "-c", PEAK + CHILD, *arguments], capture_output=True, text=True, timeout=300, check=False
         )
     assert done.returncode == 0, done.stderr
     summary, peak = (json.loads(line) for line in done.stdout.splitlines())
