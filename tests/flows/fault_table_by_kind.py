@@ -9,7 +9,7 @@ from fault_table import ALL, HTML, BadDay, Json, error, noted, recovered, spoile
 from fault_town import IDS
 from saved import zipped
 
-from agolkit.errors import CheckFailed, NotAnAnswer, SignInError
+from agolkit.errors import CheckFailed, NotAnAnswer
 from agolkit.sandbox import Fault, Sandbox
 from agolkit.sandbox.organization import Bytes
 
@@ -255,12 +255,6 @@ SIGN_IN = {
     "tokens live for two seconds": recovered(settings={"token_minutes": 0.034}),
     "the portal falters while it signs in anew": recovered(
         Fault(DATA["map"], times=1), Fault("/generateToken$", status=503, times=2, action=str), arrange=revoke
-    ),
-    "the sign-in is refused later": BadDay(
-        [Fault("/content/users/ann/items/", times=1), REFUSED],
-        arrange=revoke,
-        ends=SignInError,
-        options={"types": ["Web Map", "PDF"]},
     ),
 }
 BY_KIND: dict[str, BadDay] = ROWS | EXPORTS | FILES | MEANWHILE | LISTINGS | SIGN_IN

@@ -16,7 +16,7 @@ from hand_built import PASSWORD
 from portals import connect
 
 import agolkit as ak
-from agolkit.errors import ConnectionTrouble, PortalError, SignInError
+from agolkit.errors import ConnectionTrouble, PortalError
 from agolkit.kinds import jobs
 from agolkit.manifest import read_outcomes
 from agolkit.model import Result
@@ -94,6 +94,24 @@ def test_a_recorded_error_is_no_answer(path: Path) -> None:
         assert (words or "no reason given").rstrip(".") in str(raised.value)
 
 
+def test_a_sign_in_that_is_refused_later_stops_the_run(tmp_path: Path) -> None:
+    """What was saved is readable, the rest is `stopped`, and the password is not tried again: accounts get locked."""
+    with Sandbox(fault_town()) as sandbox:
+        faults = [Fault("/content/users/ann/items/", times=1), copy(REFUSED)]
+        revoke(sandbox, faults)
+        portal = connect(sandbox)
+        store = ak.open_store(tmp_path / "store")
+        sandbox.log.clear()
+        sandbox.faults[:] = faults
+        summary = ak.backup(portal, store, ak.BackupOptions(types=["Web Map", "PDF"], workers=1))
+        tried = [entry for entry in sandbox.log.entries if entry.path.endswith("/generateToken")]
+        results = {outcome.result for outcome in read_outcomes(store, summary.backup)}
+    assert (summary.state, summary.exit_code) == ("stopped", 2)
+    assert "Invalid username or password" in summary.stopped_by
+    assert Result.STOPPED in results
+    assert len(tried) == 1
+
+
 def test_what_a_lost_sign_in_leaves_is_removed_by_the_next_run(tmp_path: Path) -> None:
     """Without a sign-in no export item can be deleted; the next run finds it by its announcement."""
     org = fault_town()
@@ -104,8 +122,7 @@ def test_what_a_lost_sign_in_leaves_is_removed_by_the_next_run(tmp_path: Path) -
         revoke(sandbox, faults)
         portal = connect(sandbox)
         sandbox.faults[:] = faults
-        with pytest.raises(SignInError):
-            ak.backup(portal, store)
+        assert ak.backup(portal, store).left_behind
         assert len(set(org.items) - held) == 1
         sandbox.faults.clear()
         assert ak.backup(connect(sandbox), store).exit_code == 0
