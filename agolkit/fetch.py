@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agolkit import layout
+from agolkit.all_items import ALL_ITEMS, all_items_csv
 from agolkit.errors import CheckFailed, NoSuchBackup, StoreDamaged, StoreError, UsageError
-from agolkit.manifest import ALL_ITEMS, SUMS, all_items_csv, read_outcomes, sum_line
+from agolkit.manifest import SUMS, read_outcomes, sum_line
 from agolkit.model import Item, Outcome, Part, counted
 from agolkit.store.base import Store
 from agolkit.store.spool import CHUNK, Spool

@@ -6,10 +6,8 @@ own JSON of the item is not in the line; it is the item's part `item.json`.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
-import io
 import json
 import threading
 import time
@@ -20,9 +18,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from agolkit.all_items import ALL_ITEMS, all_items_csv, items_frame
 from agolkit.errors import StoreDamaged
 from agolkit.layout import allowed, item_folder, tree_path
-from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, shown, to_stamp
+from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.store.base import Store
 from agolkit.store.draft import Draft
@@ -33,25 +32,11 @@ if TYPE_CHECKING:
     import pandas
 
 MANIFEST = "manifest.jsonl.gz"
-ALL_ITEMS = "AllItems.csv"
 SUMS = "SHA256SUMS"
 SEGMENT_ITEMS = 100
 SEGMENT_SECONDS = 10.0
 LONG_SEGMENT = 128 * 1024
 """Bytes above which a segment of the journal is compressed: an item may have ten thousand attachments."""
-
-_LISTS = ("groups", "tags", "left_out")
-_TIMES = ("created", "modified", "observed")
-_INTEGERS = ("size_bytes", "files", "saved_bytes", "attempts")
-COLUMNS = (
-    *("item_id", "title", "type", "owner", "folder", "access", "groups", "tags", "created", "modified", "size_bytes"),
-    *("url", "kind", "files", "saved_bytes", "how", "observed", "path", "checked", "left_out", "attempts", "seconds"),
-    *("message", "result"),
-)
-"""Of AllItems.csv and of `load_items`."""
-
-# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV injection"), in full-width form too.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class Journal:
@@ -205,33 +190,7 @@ def load_items(store: Store, backup: str = "latest") -> pandas.DataFrame:
     says nothing), `size_bytes`, `files`, `saved_bytes`, `attempts` are `Int64`, `seconds` is a float, `groups`, `tags`
     and `left_out` hold lists, all else is text. Raises what `read_outcomes` raises.
     """
-    import pandas
-
-    rows = [_row(outcome) for outcome in read_outcomes(store, backup)]
-    dtypes: dict[str, Any] = (
-        dict.fromkeys(_INTEGERS, "Int64")
-        | dict.fromkeys(_LISTS, object)
-        | dict.fromkeys(_TIMES, "datetime64[us, UTC]")
-        | {"seconds": float}
-    )
-    columns: dict[str, pandas.Series[Any]] = {}
-    for column in COLUMNS:
-        values = [row[column] for row in rows]
-        if column not in dtypes:
-            values = [shown(text) for text in values]
-        columns[column] = pandas.Series(values, dtype=dtypes.get(column, str))
-    return pandas.DataFrame(columns)
-
-
-def all_items_csv(outcomes: Iterable[Outcome]) -> bytes:
-    """AllItems.csv: UTF-8 with BOM, lists joined by `; `, nothing in it that a spreadsheet would run."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for outcome in outcomes:
-        row = _row(outcome)
-        writer.writerow([_cell(row[column]) for column in COLUMNS])
-    return shown(text.getvalue()).encode("utf-8-sig")
+    return items_frame(read_outcomes(store, backup))
 
 
 def sha256_sums(outcomes: Iterable[Outcome]) -> bytes:
@@ -334,48 +293,6 @@ def _part_from_json(told: Mapping[str, Any]) -> Part:
         proof=told["proof"],
         exact_name=told["exact_name"],
     )
-
-
-def _row(outcome: Outcome) -> dict[str, Any]:
-    item = outcome.item
-    return {
-        "item_id": item.id,
-        "title": item.title,
-        "type": item.type,
-        "owner": item.owner,
-        "folder": item.folder,
-        "access": item.access,
-        "groups": list(outcome.groups),
-        "tags": list(item.tags),
-        "created": item.created,
-        "modified": item.modified,
-        "size_bytes": item.size,
-        "url": item.url,
-        "kind": outcome.kind,
-        "files": len(outcome.parts),
-        "saved_bytes": outcome.saved_bytes,
-        "how": outcome.how,
-        "observed": outcome.observed,
-        "path": item_folder(item) if outcome.parts else "",
-        "checked": outcome.checked,
-        "left_out": list(outcome.left_out),
-        "attempts": outcome.attempts,
-        "seconds": outcome.seconds,
-        "message": outcome.message,
-        "result": str(outcome.result),
-    }
-
-
-def _cell(value: Any) -> object:
-    if isinstance(value, list):
-        value = "; ".join(value)
-    if isinstance(value, datetime):
-        return to_stamp(value)
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, str) and value.lstrip(" \ufeff").startswith(_FORMULA):
-        return "'" + value
-    return value
 
 
 def _line(facts: Mapping[str, Any]) -> bytes:

@@ -276,14 +276,8 @@ class Store(ABC):
         self._check_writable()
         self._proven.clear()  # each run looks for itself: a program may keep a store open for weeks
         name = layout.backup_name(started)
-        facts: dict[str, Any] = {
-            "started": to_stamp(started),
-            "scope": scope,
-            "label": label,
-            "agolkit": agolkit_version(),
-        }
-        if options is not None:
-            facts["options"] = dict(options)
+        facts: dict[str, Any] = {"started": to_stamp(started), "scope": scope, "label": label}
+        facts |= {"agolkit": agolkit_version()} | ({} if options is None else {"options": dict(options)})
         number = 1
         while not self.swap(f"backups/{name}/journal/000000.jsonl", None, json.dumps({"run": facts}).encode() + b"\n"):
             number += 1
@@ -319,11 +313,12 @@ class Store(ABC):
     def summary(self, backup: str) -> dict[str, Any]:
         """What is known of a backup as a whole: its `backup.json`; of a killed run, how it began."""
         content = self.find(f"backups/{backup}/backup.json")
-        begun = None if content else self.find(f"backups/{backup}/journal/000000.jsonl")
         try:
-            facts = (
-                json.loads(content) if content else {"state": "unfinished", **json.loads(begun or b"{}").get("run", {})}
-            )
+            if content:
+                facts = json.loads(content)
+            else:
+                begun = self.find(f"backups/{backup}/journal/000000.jsonl") or b"{}"
+                facts = {"state": "unfinished", **json.loads(begun).get("run", {})}
             return {"name": backup, "state": facts["state"], **facts}
         except (ValueError, KeyError, TypeError) as error:
             raise StoreDamaged(

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agolkit.all_items import ALL_ITEMS, all_items_csv
 from agolkit.errors import StoreDamaged
-from agolkit.manifest import ALL_ITEMS, MANIFEST, SUMS, all_items_csv, read_outcomes, sha256_sums
+from agolkit.manifest import MANIFEST, SUMS, read_outcomes, sha256_sums
 from agolkit.model import Blob, Outcome, Result
 from agolkit.report import REPORT
 from agolkit.store.seal import is_sealed

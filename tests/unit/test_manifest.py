@@ -23,12 +23,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from saved import LEFT_OUT, MAP, SERVICE, STARTED, begin_sample, sample_outcomes, save_sample
 
+from agolkit.all_items import COLUMNS, all_items_csv
 from agolkit.errors import NoSuchBackup, StoreDamaged
 from agolkit.layout import allowed
 from agolkit.manifest import (
-    COLUMNS,
     Journal,
-    all_items_csv,
     backup_facts,
     close_backup,
     load_items,
