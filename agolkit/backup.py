@@ -23,13 +23,14 @@ from typing import Any
 from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, SignInError, Stopped, StoreDamaged, StoreError
 from agolkit.inventory import take_inventory
+from agolkit.journal import Journal, read_announcements
 from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
 from agolkit.kinds.organization import organization_file, save_organization
 from agolkit.kinds.registry import EXPORTS, kind_of, lane_of, save_item
 from agolkit.kinds.saving import RunContext
 from agolkit.layout import tree_path
-from agolkit.manifest import Journal, backup_facts, close_backup, read_announcements, write_manifest
+from agolkit.manifest import backup_facts, close_backup, write_manifest
 from agolkit.model import Inventory, Item, Outcome, Result, RunSummary, counted, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.plan import in_order

@@ -9,7 +9,7 @@ from typing import Any
 
 from saved import STARTED, save_part
 
-from agolkit.manifest import Journal
+from agolkit.journal import Journal
 from agolkit.model import Item, Outcome, Part, Result
 from agolkit.store import LocalStore
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agolkit.journal import Journal
 from agolkit.layout import safe_paths, tree_path
-from agolkit.manifest import Journal, backup_facts, close_backup, write_manifest
+from agolkit.manifest import backup_facts, close_backup, write_manifest
 from agolkit.model import Item, Outcome, Part, Reach, Result
 from agolkit.options import BackupOptions
 from agolkit.store import Draft, Spool, Store

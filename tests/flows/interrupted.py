@@ -11,7 +11,8 @@ from portals import connect
 
 import agolkit as ak
 from agolkit import manifest
-from agolkit.manifest import outcome_to_json, read_outcomes
+from agolkit.entries import outcome_to_json
+from agolkit.manifest import read_outcomes
 from agolkit.model import Result
 from agolkit.progress import Event
 from agolkit.sandbox import Sandbox, city

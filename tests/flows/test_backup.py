@@ -81,7 +81,7 @@ def test_the_organization_is_left_as_it_was(run: Run) -> None:
 
 def test_each_export_item_is_announced_before_it_is_made(run: Run) -> None:
     """The journal names every export item that the portal was asked to make."""
-    from agolkit.manifest import read_announcements
+    from agolkit.journal import read_announcements
 
     made = [entry for entry in run.sandbox.log.writes() if entry.path.endswith("/export")]
     announced = read_announcements(run.store, "latest")

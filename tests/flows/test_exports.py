@@ -15,8 +15,9 @@ import pytest
 from portals import connect
 
 import agolkit as ak
+from agolkit.journal import Journal
 from agolkit.kinds.exports import ExportLedger
-from agolkit.manifest import Journal, read_outcomes
+from agolkit.manifest import read_outcomes
 from agolkit.model import Outcome, Result, counted
 from agolkit.progress import Event
 from agolkit.sandbox import Fault, Sandbox, Settings, city

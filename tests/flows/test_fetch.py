@@ -14,8 +14,8 @@ from saved import MAP, RESOURCES, SERVICE, STARTED, files_below, save_part, save
 
 from agolkit.errors import NoSuchBackup, StoreDamaged, StoreError, UsageError
 from agolkit.fetch import fetch
+from agolkit.journal import Journal
 from agolkit.layout import exact_path, item_folder, tree_path
-from agolkit.manifest import Journal
 from agolkit.model import Outcome, Result
 from agolkit.store import LocalStore
 

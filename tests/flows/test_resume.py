@@ -14,8 +14,9 @@ from interrupted import back_up, content, fetched, town, tree, verified
 from portals import connect
 
 import agolkit as ak
+from agolkit.journal import read_announcements
 from agolkit.layout import tree_path
-from agolkit.manifest import read_announcements, read_outcomes
+from agolkit.manifest import read_outcomes
 from agolkit.model import Outcome
 from agolkit.sandbox import Fault, Sandbox
 from agolkit.sandbox.organization import Bytes, Item

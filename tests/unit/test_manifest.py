@@ -24,20 +24,11 @@ from hypothesis import strategies as st
 from saved import LEFT_OUT, MAP, SERVICE, STARTED, begin_sample, sample_outcomes, save_sample
 
 from agolkit.all_items import COLUMNS, all_items_csv
+from agolkit.entries import outcome_from_json, outcome_to_json
 from agolkit.errors import NoSuchBackup, StoreDamaged
+from agolkit.journal import Journal, read_announcements
 from agolkit.layout import allowed
-from agolkit.manifest import (
-    Journal,
-    backup_facts,
-    close_backup,
-    load_items,
-    outcome_from_json,
-    outcome_to_json,
-    read_announcements,
-    read_outcomes,
-    sum_line,
-    write_manifest,
-)
+from agolkit.manifest import backup_facts, close_backup, load_items, read_outcomes, sum_line, write_manifest
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result
 from agolkit.options import BackupOptions
 from agolkit.store import LocalStore

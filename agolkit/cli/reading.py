@@ -1,0 +1,78 @@
+"""Commands that read a store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Literal
+
+import click
+
+import agolkit as ak
+from agolkit import console
+from agolkit.cli.arguments import commands, with_json, with_portal
+
+
+@commands.command("list")
+@click.argument("store")
+@with_json
+def list_(store: str, as_json: bool) -> None:
+    """List the backups of STORE, oldest first."""
+    backups = ak.open_store(store, create=False).backups()
+    console.show_table(
+        backups, ["name", "state", "scope", "items", "verified", "partial", "failed", "saved_bytes"], as_json
+    )
+
+
+@commands.command(short_help="Show the items of one BACKUP of STORE.")
+@click.argument("store")
+@click.argument("backup", default="latest")
+@with_json
+def show(store: str, backup: str, as_json: bool) -> None:
+    """Show the items of one BACKUP of STORE; the newest complete one where none is named."""
+    opened = ak.open_store(store, create=False)
+    console.show_table(
+        ak.load_items(opened, backup), ["item_id", "title", "type", "owner", "message", "result"], as_json
+    )
+
+
+@commands.command()
+@click.argument("store")
+@click.argument("backup", default="latest")
+@click.option("--deep", is_flag=True, help="Read every file again, and prove again what is inside it.")
+@click.option("--portal", "compare", is_flag=True, help="Say as well how the portal differs from it by now.")
+@with_portal
+@with_json
+def verify(
+    store: str, backup: str, deep: bool, compare: bool, url: str | None, profile: str | None, as_json: bool
+) -> int:
+    """Check that everything of a BACKUP is there and unharmed; only damage makes the exit code 4."""
+    opened = ak.open_store(store, create=False)
+    portal = ak.connect(url, profile=profile) if compare else None
+    report = ak.verify(opened, backup, deep=deep, portal=portal)
+    console.say(json.dumps(report.to_json()) if as_json else report)
+    return report.exit_code
+
+
+@commands.command(short_help="Copy one BACKUP out of STORE, to a folder or a .zip file.")
+@click.argument("store")
+@click.argument("backup")
+@click.argument("to")
+@click.option("--item", "ids", multiple=True, metavar="ID", help="Only this item; may be repeated.")
+@click.option("--as", "format", type=click.Choice(["gdb", "gpkg", "parquet"]), help="Format of saved layers.")
+@with_json
+def fetch(
+    store: str,
+    backup: str,
+    to: str,
+    ids: Sequence[str],
+    format: Literal["gdb", "gpkg", "parquet"] | None,
+    as_json: bool,
+) -> None:
+    """Copy one BACKUP out of STORE, as an ordinary folder TO, or as a file that ends in .zip.
+
+    With --as, saved layers come as a File Geodatabase, a GeoPackage or GeoParquet, for ArcGIS Pro, QGIS and pandas.
+    """
+    done = ak.fetch(ak.open_store(store, create=False), backup, to, items=ids, format=format)
+    console.say(json.dumps(asdict(done)) if as_json else done)
