@@ -27,7 +27,7 @@ from agolkit.journal import Journal, read_announcements
 from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
 from agolkit.kinds.organization import organization_file, save_organization
-from agolkit.kinds.registry import EXPORTS, kind_of, lane_of, save_item
+from agolkit.kinds.registry import EXPORTS, kind_of, lane_of
 from agolkit.kinds.saving import RunContext
 from agolkit.layout import tree_path
 from agolkit.manifest import backup_facts, close_backup, write_manifest
@@ -38,8 +38,9 @@ from agolkit.portal import Portal
 from agolkit.portal.check import of_sign_in
 from agolkit.progress import Event, Progress, Pulse, TimedOut, pulse_of_job
 from agolkit.report import REPORT, make_report
-from agolkit.resume import Interrupted, find_interrupted
+from agolkit.resume import Interrupted, Known, look_back
 from agolkit.store import Draft, Store
+from agolkit.unchanged import changed_without_sign
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,8 @@ def backup(
     with limits, store.lock(run_id, _who()) as lease, _scratch_folder(options) as scratch:
         if not portal.renewable:
             news(Event("inventory", of_sign_in(portal).text))
+        known = look_back(store, options, started)
+        interrupted = known.interrupted
         inventory = take_inventory(portal, options, progress=news, cancel=cancel)
         with pulse_of_job(Pulse(cancel)):
             groups = portal.groups()
@@ -103,9 +106,9 @@ def backup(
         organization = save_organization(portal, inventory, groups, options, cancel=cancel)
         if cancel.is_set():
             raise Stopped("The run was stopped before the first item was begun.")
-        earlier = EarlierBackups(store)
-        interrupted = find_interrupted(store, options, started)
-        draft = _draft(store, options, started, interrupted)
+        earlier = EarlierBackups(store, known.backups(store))
+        shared = {each["id"]: frozenset(each["items"]) for each in organization["groups"] if each["items"] is not None}
+        draft = _draft(store, options, started, known)
         draft.write("organization.json", organization_file(organization))
         journal = Journal(draft)
         if interrupted:
@@ -113,7 +116,7 @@ def backup(
             news(Event("plan", _taking_up(interrupted)))
         exports = ExportLedger(portal, run_id, announce=journal.announce)
         in_scope = frozenset(item.id for item in inventory.items)
-        context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, in_scope)
+        context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, in_scope, shared)
         announced = list(_announced_before(store))
         left_behind = exports.sweep(inventory.exports, announced)
         inventory = _without(inventory, announced)
@@ -121,8 +124,7 @@ def backup(
         endings: list[AgolkitError] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
-            save = partial(interrupted.save if interrupted else save_item, context)
-            for each in _outcomes(inventory, context, save, cancel, journal, endings):
+            for each in _outcomes(inventory, context, partial(known.save, context), cancel, journal, endings):
                 outcome = interrupted.known(context, each) if interrupted else each
                 for part in outcome.parts:
                     draft.link(tree_path(outcome.item, part), part.blob)
@@ -137,8 +139,12 @@ def backup(
         was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
         state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
         summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
-        if interrupted:
-            summary = replace(summary, kept=len(interrupted.kept))
+        summary = replace(
+            summary,
+            kept=len(interrupted.kept) if interrupted else None,
+            reused=sum(outcome.how == "reused" for outcome in outcomes),
+            unsigned=tuple(changed_without_sign(known.proven, outcomes)) if known.is_full else (),
+        )
         news(Event("finish", str(summary), done=len(outcomes), total=total))
         lease.check()
         _finish(draft, outcomes, news, summary, context)
@@ -181,11 +187,18 @@ def _without(inventory: Inventory, announced: Iterable[Mapping[str, str]]) -> In
     return replace(inventory, excluded=excluded)
 
 
-def _draft(store: Store, options: BackupOptions, started: datetime, interrupted: Interrupted | None) -> Draft:
+def _draft(store: Store, options: BackupOptions, started: datetime, known: Known) -> Draft:
     """The folder that the run writes into: a new one, or that of the run that was interrupted."""
-    if interrupted:
-        return store.resume(interrupted.name, started, label=options.label, tree=options.tree)
-    return store.begin(started, options.scope_name, label=options.label, tree=options.tree, options=asdict(options))
+    if known.interrupted:
+        return store.resume(known.interrupted.name, started, label=options.label, tree=options.tree)
+    return store.begin(
+        started,
+        options.scope_name,
+        label=options.label,
+        tree=options.tree,
+        full=known.is_full,
+        options=asdict(options),
+    )
 
 
 def _taking_up(interrupted: Interrupted) -> str:
@@ -304,6 +317,7 @@ def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSumma
         new_bytes=summary.new_bytes,
         portal_url=context.portal.url,
         left_behind=summary.left_behind,
+        unsigned=[outcome.item.id for outcome in summary.unsigned],
     )
     draft.write(REPORT, make_report(draft.store, outcomes, facts).encode())
     close_backup(draft, facts)

@@ -51,6 +51,7 @@ def backup_facts(
     portal_url: str,
     reused_bytes: int = 0,
     left_behind: Sequence[str] = (),
+    unsigned: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What there is to say of the run as a whole: `backup.json` without its list of files."""
     counts = Counter(outcome.result for outcome in outcomes)
@@ -68,6 +69,8 @@ def backup_facts(
         "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched") - reused_bytes,
         "new_bytes": new_bytes,
         "left_behind": list(left_behind),
+        "reused": sum(outcome.how == "reused" for outcome in outcomes),
+        "unsigned": list(unsigned),
         "tree": draft.tree,
     }
 

@@ -214,6 +214,8 @@ class Outcome:
     seconds: float = 0.0
     message: str = ""
     """What is missing and why, in words an administrator understands."""
+    fingerprint: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    """The stamps by which a later run knows that nothing has changed; empty where it has to fetch the item anyway."""
 
     def accepted(self, accept: Mapping[str, str]) -> str | None:
         """The reason for which `accept` (item ids or types) takes this item as it is; `None` where it does not."""
@@ -261,6 +263,10 @@ class RunSummary:
     """Why the run ended before its time, and what to do; empty for a complete one."""
     kept: int | None = None
     """Items that were kept of a run that was interrupted; `None` where the backup was begun anew."""
+    reused: int = 0
+    """Items that have not changed since an earlier backup, and were taken from there."""
+    unsigned: tuple[Outcome, ...] = ()
+    """Of a run that fetched everything: items that had changed although the portal gave no sign of it."""
 
     def __str__(self) -> str:
         if self.state == "planned":
@@ -271,7 +277,12 @@ class RunSummary:
         lines = [f"Backup {self.backup} is {self.state}: {how}."]
         if self.kept is not None:
             lines[0] += f" It was taken up after an interruption; {counted(self.kept, 'item')} kept."
+        if self.reused:
+            lines[0] += f" {counted(self.reused, 'item')} unchanged since an earlier backup and taken from there."
         lines[0] = f"{lines[0]} {self.stopped_by}".rstrip()
+        for outcome in self.unsigned:
+            item = outcome.item
+            lines.append(f"  had changed without a sign, and is saved now: {item.title} ({item.type}, {item.id})")
         for outcome in self.failures:
             item = outcome.item
             lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
@@ -291,6 +302,8 @@ class RunSummary:
             "new_bytes": self.new_bytes,
             "seconds": round(self.seconds, 3),
             "kept": self.kept,
+            "reused": self.reused,
+            "unsigned": [outcome.item.id for outcome in self.unsigned],
             "failures": [
                 {
                     "item_id": outcome.item.id,

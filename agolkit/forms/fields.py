@@ -29,6 +29,8 @@ HINTS = {
     "attachments": "Save the attachments of layers.",
     "views": "Of a view: its definition alone, its rows too, or auto: rows where their source is not saved too.",
     "max_tile_bytes": "Bytes up to which tiles are exported where their package is gone.",
+    "full": "Fetch everything again, also what has not changed since the last backup.",
+    "full_every": "Every so many runs fetch everything again. 0: only with full.",
     "tree": "Browsable folders: auto makes links where the disk can, copy takes the space twice.",
     "workers": "Items in work at once.",
     "exports": "Export jobs on the portal at once.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -20,14 +21,14 @@ USEFUL = ("definition", "attachments", "attachment")
 
 
 class EarlierBackups:
-    """The backups that a store holds now, the newest first. Safe to use from many threads.
+    """The backups that a run may take proven parts from, the newest first. Safe to use from many threads.
 
     They are read when they are first needed. One that is damaged is passed over: to tell is for `verify`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, names: Sequence[str]) -> None:
         self._store = store
-        self._unread = deque(store.backup_names()[: -LOOK_BACK - 1 : -1])
+        self._unread = deque(names[: -LOOK_BACK - 1 : -1])
         self._found: dict[str, Outcome] = {}
         self._lock = threading.Lock()
 

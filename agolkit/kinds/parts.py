@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from agolkit.errors import CheckFailed, NotFound
+from agolkit.kinds.fingerprint import file_stamp, resources_stamp
 from agolkit.kinds.relations import relation_types
 from agolkit.kinds.resource_content import has_content_in_resources
 from agolkit.kinds.saving import Saving
@@ -17,6 +18,7 @@ from agolkit.model import Item, Reach
 from agolkit.portal import Received
 from agolkit.store import Spool
 
+METADATA = "info/metadata/metadata.xml"
 NO_METADATA = "CONT_0036"
 EMPTY = b"{}"
 IMAGES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
@@ -51,6 +53,7 @@ def save_description(saving: Saving) -> None:
     saving.item = Item.from_json(answer["item"], folder=item.folder)
     sharing = answer["sharing"]
     groups = [str(group) for group in sharing.get("groups") or ()]
+    saving.stamps["groups"] = sorted(groups)
     titles = saving.context.group_titles
     saving.groups = tuple(titles.get(group, group) for group in groups)
     saving.keep_json("item", "item.json", answer["item"])
@@ -93,7 +96,7 @@ def save_metadata(saving: Saving) -> None:
         return
     with saving.context.spool() as spool:
         try:
-            fetch(saving, "info/metadata/metadata.xml", spool)
+            received = fetch(saving, METADATA, spool)
         except NotFound as error:
             if NO_METADATA in error.words:  # the keyword outlives a deleted document
                 return
@@ -107,11 +110,15 @@ def save_metadata(saving: Saving) -> None:
         if element.tag.rsplit("}", 1)[-1].casefold() == "html":
             raise CheckFailed("the portal sent a web page instead of metadata.")
         saving.keep("metadata", spool, "metadata.xml", Reach.PARSED)
+        saving.stamps["metadata"] = file_stamp(received)
 
 
 def save_resources(saving: Saving) -> None:
     """Save every resource under its full path; each counts, and each has its own check."""
-    listed = {str(resource["resource"]): resource.get("size") for resource in saving.portal.resources(saving.item.id)}
+    told = saving.portal.resources(saving.item.id)
+    if told:
+        saving.stamps["resources"] = resources_stamp(told)
+    listed = {str(resource["resource"]): resource.get("size") for resource in told}
     saving.resources = {name: max(0, stated) if isinstance(stated, int) else 0 for name, stated in listed.items()}
     paths = safe_paths(listed, "resources/")
     for name, stated in listed.items():

@@ -10,6 +10,7 @@ from functools import partial
 from agolkit.kinds.document import save_document
 from agolkit.kinds.feature_service import save_feature_service
 from agolkit.kinds.file import save_file
+from agolkit.kinds.fingerprint import content_stamp, description_stamp
 from agolkit.kinds.parts import save_description, save_parts
 from agolkit.kinds.reference import HOSTED, save_reference
 from agolkit.kinds.saving import RunContext, Saving
@@ -26,6 +27,8 @@ class Kind:
     save: Callable[[Saving], None]
     plan: str
     """What a run will do to such an item, in plain words."""
+    recipe: int = 1
+    """Raised when what is saved of such an item, or how it is checked, changes: older copies are not reused then."""
 
 
 LOOKS = 2
@@ -75,6 +78,8 @@ def save_item(context: RunContext, item: Item) -> Outcome:
         save_parts(saving)
         kind.save(saving)
         saving.part("item", partial(save_description, saving))
+        content = content_stamp(item, modified=saving.item.raw.get("modified"))
+        saving.stamps |= {"recipe": kind.recipe, "content": content, "description": description_stamp(item)}
         # The rows of a service have edit stamps of their own, and its export may move `modified`.
         if saving.item.modified == item.modified or kind is FEATURE_SERVICE:
             break

@@ -52,6 +52,8 @@ class RunContext:
     earlier: EarlierBackups
     in_scope: Set[str] = frozenset()
     """Ids of the items that this run saves."""
+    shared: Mapping[str, Set[str]] = field(default_factory=dict)
+    """Ids of the items that each group has, of the groups whose content could be read."""
     new_bytes: ByteCount = field(default_factory=ByteCount)
     """What the store did not hold before."""
     reused_bytes: ByteCount = field(default_factory=ByteCount)
@@ -82,6 +84,8 @@ class Saving:
         """Why there is nothing to save but a description, where that turns out to be so."""
         self.lives_elsewhere = False
         """The data is somebody else's; what is saved of it here does not make the item `verified`."""
+        self.stamps: dict[str, Any] = {}
+        """The fingerprint: what the portal said when this was saved, so that it can be compared the next time."""
         self.is_whole_as_defined = False
         """There is nothing to save but the definition, as of a view whose rows are saved with their source."""
         self.observed = datetime.now(UTC)
@@ -156,6 +160,7 @@ class Saving:
             attempts=attempts,
             seconds=seconds,
             message=message,
+            fingerprint=self.stamps if result in (Result.VERIFIED, Result.DESCRIBED) else {},
         )
 
 

@@ -13,12 +13,13 @@ from urllib.parse import quote
 
 from agolkit.errors import PortalError, TooLarge
 from agolkit.kinds.file import keep_file, proven_members
+from agolkit.kinds.fingerprint import service_stamp
 from agolkit.kinds.jobs import wait_for_job
 from agolkit.kinds.saving import Saving
 from agolkit.kinds.scenes import save_scene
 from agolkit.kinds.tile_package import Place, prove_origin, read_package
 from agolkit.model import Item, Reach, Sink, in_bytes, plain
-from agolkit.portal import TileEstimate, TileFacts, TileService, package_ending
+from agolkit.portal import Portal, TileEstimate, TileFacts, TileService, package_ending
 
 PACKAGES = frozenset(
     plain(item_type)
@@ -40,11 +41,14 @@ SERVER = re.compile(r"^(.*/(\w+Server))(?:/|$)")
 
 def save_tiles(saving: Saving) -> None:
     """Save the package of the service, or else its tiles; without either the service is `partial`."""
+    found = SERVER.match(saving.item.url.partition("?")[0])
+    url, server = (found[1], found[2]) if found else (saving.item.url, "")
+    # Where a service does not tell, its tiles are fetched by every run.
+    stamp = partial(root_stamp, saving.portal, saving.item.url)
+    saving.attempt("service", lambda: saving.stamps.update(service={"root": stamp()}))
     saving.part("source", partial(_save_source, saving))
     if any(part.name == "source" for part in saving.parts):
         return
-    found = SERVER.match(saving.item.url.partition("?")[0])
-    url, server = (found[1], found[2]) if found else (saving.item.url, "")
     match server:
         case "MapServer" | "VectorTileServer" | "ImageServer":
             saving.part("tiles", partial(_save_exported, saving, TileService(saving.portal, url)))
@@ -161,6 +165,12 @@ def _save_scene(saving: Saving, url: str) -> None:
 def _note_missing(saving: Saving, why: str) -> None:
     # The reason comes early: tables show the beginning of a message only.
     saving.missing.append(f"data: no package saved, and {why}")
+
+
+def root_stamp(portal: Portal, url: str) -> str:
+    """What a service of tiles, scenes or imagery says of itself."""
+    found = SERVER.match(url.partition("?")[0])
+    return service_stamp(portal.get_json(found[1] if found else url))
 
 
 class Bounded:

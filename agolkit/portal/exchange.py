@@ -43,6 +43,8 @@ class Received:
     """The length that the server stated; `None` where it stated none."""
     content_type: str
     file_name: str | None
+    tag: str = ""
+    """What changes with the content, in the server's own words (`ETag`, else `Last-Modified`); empty: none."""
 
 
 class Exchange:
@@ -188,6 +190,23 @@ class Exchange:
 
         return self._retried(step)
 
+    def look(self, address: str) -> Received:
+        """What the server says of a file without sending it (`size` is 0); raises what `download` does.
+
+        An error that is told with status 200 cannot be recognised: compare with what was said when the file came.
+        """
+
+        def read(response: Response, what: str, _: Turn) -> Received:
+            if response.status_code != 200:
+                raise error_of_status(response.status_code, what=what, headers=response.headers)
+            length = response.headers.get("Content-Length", "")
+            kind = response.headers.get("Content-Type", "")
+            return Received(0, int(length) if length.isdigit() else None, kind, None, _tag(response))
+
+        return self._retried(
+            lambda turn: self._answered(turn, "HEAD", address, {"f": "json"}, read, encoding="identity")
+        )
+
     def _retried(self, step: Callable[[Turn], T]) -> T:
         return with_retries(lambda: self.brake.patiently(step), attempts=self._attempts, sleep=self.sleep)
 
@@ -319,7 +338,7 @@ def _stream(response: Response, what: str, sink: Sink, turn: Turn, *, is_own: bo
         size += len(chunk)
     if stated is not None and size != stated:
         raise NotAnAnswer(f"{what}: {size:,} bytes arrived, the server stated {stated:,}.")
-    return Received(size, stated, headers.get("Content-Type", ""), file_name)
+    return Received(size, stated, headers.get("Content-Type", ""), file_name, _tag(response))
 
 
 def _refuse_errors(response: Response, what: str, head: bytes, file_name: str | None, *, is_own: bool) -> None:
@@ -351,6 +370,10 @@ def _chunks(response: Response, what: str) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
+
+
+def _tag(response: Response) -> str:
+    return response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
 
 
 def _file_name(disposition: str) -> str | None:

@@ -114,11 +114,19 @@ class FeatureService:
         NotAnAnswer
             The two do not name the same layers. Trying again may help.
         """
-        root, full = self.portal.get_json(self.url), self.portal.get_json(f"{self.url}/layers")
+        root, full = self.root(), self.layers()
         named = [_ids(each) for each in (root, full)]
         if named[0] != named[1]:
             raise NotAnAnswer(f"The service names the layers {named[0]}, but describes the layers {named[1]}.")
         return {"root": root, "layers": full}
+
+    def root(self) -> dict[str, Any]:
+        """The service itself; of its layers only ids and names."""
+        return self.portal.get_json(self.url)
+
+    def layers(self) -> dict[str, Any]:
+        """`{"layers": […], "tables": […]}`: each layer and table in full."""
+        return self.portal.get_json(f"{self.url}/layers")
 
     def admin(self) -> dict[str, Any]:
         """The administrator's definition, which holds view sources and filters; for owner and administrators."""
@@ -200,6 +208,19 @@ class FeatureService:
             return
         for group in answer["attachmentGroups"]:
             yield from ((int(group["parentObjectId"]), info) for info in group.get("attachmentInfos") or ())
+
+    def attachment_counts(self, layer_id: int) -> list[tuple[int, int]]:
+        """(object id, number of attachments) of the rows of a layer that have some, as many rows as one answer holds.
+
+        Only where the layer `supportsQueryAttachmentsCountOnly`.
+        """
+        params = {"definitionExpression": "1=1", "returnCountOnly": "true", "resultRecordCount": "100000"}
+        address = f"{self.url}/{layer_id}/queryAttachments"
+        groups = self.portal.get_json(address, params, post=True, needs={"attachmentGroups": list})["attachmentGroups"]
+        try:
+            return sorted((int(group["parentObjectId"]), int(group["count"])) for group in groups)
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotAnAnswer(f"Layer {layer_id} counts its attachments in an unknown form ({error!r}).") from None
 
     def changes(self, layer: ServiceLayer, since: int) -> dict[str, Any]:
         """What was edited in a layer since a generation of its change tracking: ids of rows, and attachments.

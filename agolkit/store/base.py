@@ -267,17 +267,19 @@ class Store(ABC):
         *,
         label: str = "",
         tree: Tree = "auto",
+        full: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> Draft:
         """Begin a backup under a name of its own. Hold the lease.
 
-        With `options`, those of the run, a later run can tell whether it may take this backup up.
+        With `options`, those of the run, a later run can tell whether it may take this backup up. `full` says that the
+        run fetches everything, also what has not changed.
         """
         self._check_writable()
         self._proven.clear()  # each run looks for itself: a program may keep a store open for weeks
         name = layout.backup_name(started)
         facts: dict[str, Any] = {"started": to_stamp(started), "scope": scope, "label": label}
-        facts |= {"agolkit": agolkit_version()} | ({} if options is None else {"options": dict(options)})
+        facts |= {"agolkit": agolkit_version(), "full": full} | ({} if options is None else {"options": dict(options)})
         number = 1
         while not self.swap(f"backups/{name}/journal/000000.jsonl", None, json.dumps({"run": facts}).encode() + b"\n"):
             number += 1

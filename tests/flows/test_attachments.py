@@ -51,6 +51,8 @@ class Town:
         return {(oid, one.id): b"".join(one.payload.chunks()) for oid, ones in some for one in ones}
 
     def back_up(self, item_id: str = SURVEY, **options: object) -> Outcome:
+        """Back the survey up, after an edit of its item: one that is unchanged would not be opened at all."""
+        self.sandbox.org.items[SURVEY].modified += 1
         wanted = {"types": ["Feature Service"], "feature_format": "rows", **options}
         self.sandbox.log.clear()
         summary = ak.backup(connect(self.sandbox), self.store, ak.BackupOptions.from_mapping(wanted))

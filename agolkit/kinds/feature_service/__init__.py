@@ -14,6 +14,7 @@ from agolkit.kinds.feature_service.attachments import save_attachments
 from agolkit.kinds.feature_service.definition import SERVICE, layers_in
 from agolkit.kinds.feature_service.geodatabase import save_geodatabase
 from agolkit.kinds.feature_service.rows import save_rows
+from agolkit.kinds.feature_service.stamps import service_stamps
 from agolkit.kinds.feature_service.views import find_sources, is_view, leave_rows_to
 from agolkit.kinds.reference import is_hosted_here, save_overrides
 from agolkit.kinds.saving import Saving
@@ -36,6 +37,8 @@ def save_feature_service(saving: Saving) -> None:
     saving.part("admin definition", lambda: definition.update(admin=service.admin()))
     if any(layer.get("hasContingentValuesDefinition") for layer in described(definition)):
         saving.part("contingent values", lambda: definition.update(contingent_values=service.contingent_values()))
+    # Where a service does not tell, it is fetched by every run.
+    saving.attempt("stamps", lambda: saving.stamps.update(service=service_stamps(service, item, definition)))
     if is_view(item, definition):
         definition["view"] = {"sources": find_sources(saving, service, definition)}
     if "layers" in definition and not ("view" in definition and leave_rows_to(saving, definition["view"]["sources"])):

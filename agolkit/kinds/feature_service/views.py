@@ -43,6 +43,7 @@ def leave_rows_to(saving: Saving, sources: Sequence[Mapping[str, Any]]) -> bool:
         saving.left_out.append(f"rows of a view, which are those of {named}{lacking}")
     elif choice == "auto" and are_saved:
         saving.notes.append(f"a view: its rows are those of {named}; this backup has them where that is verified")
+        saving.stamps["needs"] = sorted(each["item_id"] for each in sources)
     else:
         return False
     saving.is_whole_as_defined = True

@@ -1,0 +1,182 @@
+"""What earlier backups hold that still stands: the items whose fingerprint is today what it was when they were saved.
+
+An item is reused only where its listing, the groups that have it, and one cheap question each about its service,
+resources and metadata are answered as they were then. Whatever is not certain is fetched. What only says where an item
+stands and who sees it (folder, owner, sharing) is saved anew by itself, without the item's content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from agolkit.errors import ConnectionTrouble, PortalError, StoreDamaged
+from agolkit.kinds.feature_service.stamps import same_stamps
+from agolkit.kinds.fingerprint import content_stamp, description_stamp, file_stamp, resources_stamp
+from agolkit.kinds.parts import METADATA, save_description
+from agolkit.kinds.reference import HOSTED
+from agolkit.kinds.registry import FEATURE_SERVICE, kind_of
+from agolkit.kinds.saving import RunContext, Saving
+from agolkit.kinds.tiles import root_stamp
+from agolkit.manifest import read_outcomes
+from agolkit.model import Item, Outcome, Result
+from agolkit.options import BackupOptions
+from agolkit.portal import FeatureService
+from agolkit.store import Store
+
+SAVING_OPTIONS = ("feature_format", "export_max_bytes", "attachments", "views", "max_tile_bytes")
+"""What decides which parts of an item are saved, and in which form. Options that choose the items may differ, because
+the inventory is made anew; those of speed, patience and the tree change nothing of what is saved."""
+
+ROWS = ("rows", "geodatabase")
+REMADE = ("item", "geodatabase", "tiles", "definition")
+"""Parts whose bytes may differ although nothing was edited: made by the server anew each time, or with its counters."""
+
+
+def find_proven(store: Store, options: BackupOptions) -> dict[str, Outcome]:
+    """What the newest complete backup of each scope has proven with the same saving options, by item id.
+
+    A backup that is damaged is passed over: to tell is for `verify`.
+    """
+    found: dict[str, Outcome] = {}
+    scopes: set[str] = set()
+    for name in reversed(store.backup_names()):
+        try:
+            facts = store.summary(name)
+            if facts["state"] != "complete" or facts["scope"] in scopes:
+                continue
+            scopes.add(facts["scope"])
+            if saved_alike(facts.get("options", {}), options):
+                for outcome in read_outcomes(store, name):
+                    if is_proven(outcome):
+                        found.setdefault(outcome.item.id, outcome)
+        except (StoreDamaged, KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def is_due_for_full(store: Store, options: BackupOptions) -> bool:
+    """Whether this run fetches everything: it is told to, or `full_every` runs of the scope have passed since one did.
+
+    The first run of a store does so anyway.
+    """
+    if options.full or not options.full_every:
+        return options.full
+    since, is_first = 1, True
+    for name in reversed(store.backup_names()):
+        try:
+            facts = store.summary(name)
+        except StoreDamaged:
+            continue
+        if facts["state"] == "complete":
+            is_first = False
+            if facts.get("scope") == options.scope_name:
+                if facts.get("full"):
+                    break
+                since += 1
+    return is_first or since >= options.full_every
+
+
+def saved_alike(before: Mapping[str, Any], options: BackupOptions) -> bool:
+    """Whether a backup with the options `before` has saved the same parts, in the same form."""
+    wanted = asdict(options)
+    return all(name in before and before[name] == wanted[name] for name in SAVING_OPTIONS)
+
+
+def is_proven(outcome: Outcome) -> bool:
+    """Whether an outcome may be reused at all, if nothing has changed."""
+    return outcome.result in (Result.VERIFIED, Result.DESCRIBED) and bool(outcome.fingerprint)
+
+
+def is_listed_alike(store: Store, before: Outcome, item: Item) -> bool:
+    """Whether an item is what it was, as far as its listing tells, and its files are there; nobody is asked."""
+    stamps = before.fingerprint
+    if stamps.get("recipe") != kind_of(item).recipe or stamps.get("content") != content_stamp(item):
+        return False
+    return all(store.blob_size(part.blob.sha256) == part.blob.size for part in before.parts)
+
+
+def may_stand(store: Store, before: Outcome, item: Item) -> bool:
+    """Whether an item is listed as it was, and is of a sort of which the portal can say whether it was edited."""
+    service = before.fingerprint.get("service") or {}
+    if HOSTED in item.type_keywords and (not service or None in service.values()):
+        return False
+    # The rows of a view are edited in its sources, and its own stamps need not move.
+    if "view" in service and any(part.name in ROWS for part in before.parts):
+        return False
+    return is_listed_alike(store, before, item)
+
+
+def stand(context: RunContext, before: Outcome, item: Item) -> Outcome | None:
+    """What was saved of an item, with its description of today; `None` where it may have changed."""
+    if not may_stand(context.store, before, item):
+        return None
+    saving = Saving(context, item)
+    try:
+        if not _same_content(saving, before):
+            return None
+        described = _same_description(saving, before) or _described_anew(saving)
+    except (PortalError, ConnectionTrouble, StoreDamaged, KeyError, TypeError, ValueError, AttributeError):
+        return None  # saving the item anew tells what the matter is, if anything still is
+    if not described:
+        return None
+    anew = {part.path: part for part in saving.parts}
+    context.reused_bytes.add(sum(part.blob.size for part in before.parts if part.path not in anew))
+    if not anew:
+        return before
+    parts = tuple(anew.get(part.path, part) for part in before.parts)
+    stamps = {**before.fingerprint, **saving.stamps, "description": description_stamp(item)}
+    return replace(before, item=saving.item, parts=parts, groups=saving.groups, fingerprint=stamps)
+
+
+def _same_content(saving: Saving, before: Outcome) -> bool:
+    """Whether what the listing does not tell of is as it was."""
+    item, portal, stamps = saving.item, saving.portal, before.fingerprint
+    if not set(stamps.get("needs", ())) <= saving.context.in_scope:
+        return False
+    if HOSTED in item.type_keywords:
+        service = stamps["service"]
+        if kind_of(item) is FEATURE_SERVICE:
+            if not same_stamps(FeatureService(portal, item.url), service):
+                return False
+        elif service != {"root": root_stamp(portal, item.url)}:
+            return False
+    if "resources" in stamps and stamps["resources"] != resources_stamp(portal.resources(item.id)):
+        return False
+    if "metadata" in stamps:
+        received = portal.look(f"content/items/{item.id}/{METADATA}")
+        return stamps["metadata"] is not None and stamps["metadata"] == file_stamp(received)
+    return True
+
+
+def _same_description(saving: Saving, before: Outcome) -> bool:
+    """Whether folder, owner, access and groups are as they were, as far as that shows without asking for the item."""
+    item, shared = saving.item, saving.context.shared
+    groups = before.fingerprint["groups"]
+    if before.fingerprint["description"] != description_stamp(item) or not shared.keys() >= set(groups):
+        return False
+    return sorted(groups) == sorted(group for group, items in shared.items() if item.id in items)
+
+
+def _described_anew(saving: Saving) -> bool:
+    """Save the description of an item whose content is as it was; whether it is still the one that was listed."""
+    listed = saving.item
+    save_description(saving)
+    return saving.item.modified == listed.modified
+
+
+def changed_without_sign(before: Mapping[str, Outcome], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The items whose content has changed though their fingerprint has not: what only a full run can find."""
+    return [
+        outcome
+        for outcome in outcomes
+        if (old := before.get(outcome.item.id)) is not None
+        and outcome.fingerprint
+        and old.fingerprint == outcome.fingerprint
+        and _content(old) != _content(outcome)
+    ]
+
+
+def _content(outcome: Outcome) -> set[tuple[str, str]]:
+    return {(part.path, part.blob.sha256) for part in outcome.parts if part.name not in REMADE}
