@@ -26,7 +26,7 @@ from agolkit.inventory import take_inventory
 from agolkit.journal import Journal, read_announcements
 from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
-from agolkit.kinds.organization import organization_file, save_organization
+from agolkit.kinds.organization import ORGANIZATION, load_groups, organization_file, save_organization
 from agolkit.kinds.registry import EXPORTS, kind_of, lane_of
 from agolkit.kinds.saving import RunContext
 from agolkit.layout import tree_path
@@ -99,17 +99,18 @@ def backup(
             news(Event("inventory", of_sign_in(portal).text))
         known = look_back(store, options, started)
         interrupted = known.interrupted
-        inventory = take_inventory(portal, options, progress=news, cancel=cancel)
+        inventory = take_inventory(portal, options, known=known.ids, progress=news, cancel=cancel)
         with pulse_of_job(Pulse(cancel)):
             groups = portal.groups()
         group_titles = {group["id"]: group["title"] for group in groups}
-        organization = save_organization(portal, inventory, groups, options, cancel=cancel)
+        before = load_groups(store, known.backups(store))
+        organization = save_organization(portal, inventory, groups, options, before=before, cancel=cancel)
         if cancel.is_set():
             raise Stopped("The run was stopped before the first item was begun.")
         earlier = EarlierBackups(store, known.backups(store))
         shared = {each["id"]: frozenset(each["items"]) for each in organization["groups"] if each["items"] is not None}
         draft = _draft(store, options, started, known)
-        draft.write("organization.json", organization_file(organization))
+        draft.write(ORGANIZATION, organization_file(organization))
         journal = Journal(draft)
         if interrupted:
             journal.resumed({"run_id": run_id, "started": to_stamp(started)})

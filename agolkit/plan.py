@@ -47,8 +47,8 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
 
     store.check_owner(portal.org_id, portal.org_name)
     options = options or BackupOptions()
-    inventory = take_inventory(portal, options)
     known = look_back(store, options, datetime.now(UTC))
+    inventory = take_inventory(portal, options, known=known.ids)
     planned = [(item, *_action(store, item, options, known)) for item in in_order(inventory.items)]
     planned += [(item, "exclude", reason) for item, reason in inventory.excluded]
     rows: list[dict[str, Any]] = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -66,6 +66,11 @@ class Known:
             self.interrupted.kept.add(item.id)
             return outcome
         return replace(outcome, how="reused", attempts=attempts_noted(), seconds=time.monotonic() - began)
+
+    @property
+    def ids(self) -> Set[str]:
+        """Ids of the items that earlier backups have; none where everything is looked at anew."""
+        return frozenset() if self.is_full else self.proven.keys()
 
     def backups(self, store: Store) -> list[str]:
         """The backups that single parts may be taken from: none but its own, where everything is fetched again."""
