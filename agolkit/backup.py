@@ -26,6 +26,7 @@ from agolkit.inventory import take_inventory
 from agolkit.journal import Journal, read_announcements
 from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
+from agolkit.kinds.feature_service.views import settle
 from agolkit.kinds.organization import ORGANIZATION, load_groups, organization_file, save_organization
 from agolkit.kinds.registry import EXPORTS, kind_of, lane_of
 from agolkit.kinds.saving import RunContext
@@ -139,6 +140,8 @@ def backup(
                 journal.close()
         was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
         state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
+        if state == "complete":
+            outcomes = settle(outcomes)
         summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
         summary = replace(
             summary,
