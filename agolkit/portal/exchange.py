@@ -16,7 +16,8 @@ from urllib.parse import quote, unquote
 import urllib3
 from requests import PreparedRequest, Response
 
-from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, SignInError, TokenRejected
+from agolkit.addresses import without_query
+from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, PortalError, SignInError, TokenRejected
 from agolkit.model import Sink
 from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, is_xml_error, not_json, refusal_in
 from agolkit.portal.brake import Brake, Turn
@@ -30,6 +31,8 @@ T = TypeVar("T")
 _SAFE = "/%:@!$&'()*+,;=~"
 CHUNK = 16 * 1024
 """As many bytes as TLS brings at once; to wait for more would leave a slow transfer without a sign of life."""
+LARGEST = 256 << 20
+"""Bytes of an answer in JSON; it is in memory as a whole. A list of the portal has a few megabytes."""
 SMALL = 64 * 1024
 """An answer of more bytes than this is content: no error is that long."""
 
@@ -208,7 +211,7 @@ class Exchange:
         """
         is_foreign = elsewhere and not self.owns(address)
         url = over_https(address) if is_foreign else self._url(address)
-        what = url.removeprefix(self.rest_url + "/").partition("?")[0]  # a query may hold the right to read
+        what = without_query(url).removeprefix(self.rest_url + "/")
         values = dict(params or {}) if encoding else {"f": "json", **(params or {})}
         query, form = (None, values) if method == "POST" else (values, None)
         headers = {"Accept-Encoding": encoding} if encoding else None
@@ -222,7 +225,7 @@ class Exchange:
                     params=query,
                     data=form,
                     headers=headers,
-                    stream=bool(encoding),
+                    stream=True,
                     auth=_bare if is_foreign else self._signature or _bare,
                 )
             token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
@@ -255,8 +258,8 @@ class Exchange:
         )
         try:
             with connection_errors("portals/self"):
-                response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"})
-            _json_of(response, "portals/self")
+                response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"}, stream=True)
+                _json_of(response, "portals/self")
         except TokenRejected:
             return SignInError(said)
         except AgolkitError:
@@ -268,7 +271,7 @@ class Exchange:
             # A name with a blank or `#` in it would else end the path; escapes that are there already stay.
             return f"{self.rest_url}/{quote(address.lstrip('/'), safe=_SAFE)}"
         if self._signature is not None and not self.owns(address):
-            raise Forbidden(f"{address.partition('?')[0]} is not on one of this portal's own servers; it is not asked.")
+            raise Forbidden(f"{without_query(address)} is not on one of this portal's own servers; it is not asked.")
         return over_https(address)
 
 
@@ -278,8 +281,12 @@ def _bare(request: PreparedRequest) -> PreparedRequest:
 
 
 def _json_of(response: Response, what: str) -> dict[str, Any]:
-    """The JSON object of an answer that has been read."""
-    body = response.content
+    """The JSON object that an answer is."""
+    body = bytearray()
+    for chunk in _chunks(response, what):
+        body += chunk
+        if len(body) > LARGEST:
+            raise PortalError(f"{what}: the answer is longer than any answer should be; it is not read to its end.")
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -290,7 +297,7 @@ def _json_of(response: Response, what: str) -> dict[str, Any]:
     if response.status_code >= 300:
         raise error_of_status(response.status_code, what=what, headers=response.headers)
     if not isinstance(answer, dict):
-        raise not_json(body, what=what)
+        raise not_json(bytes(body), what=what)
     return answer
 
 

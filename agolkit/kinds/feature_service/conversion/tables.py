@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import struct
@@ -30,6 +29,7 @@ from agolkit.kinds.feature_service.definition import (
 )
 from agolkit.kinds.feature_service.geodatabase import geodatabase_in
 from agolkit.model import Outcome, Part
+from agolkit.packed import unpacked_lines
 from agolkit.store import Spool, Store
 
 ROWS_AT_ONCE = 5_000
@@ -251,20 +251,19 @@ def _measured(name: str, geometries: pa.Array) -> str:
 
 
 def _rows(packed: IO[bytes], table: Table, *, for_geodatabase: bool) -> Iterator[pa.RecordBatch]:
-    with gzip.open(packed, "rb") as lines:
-        for features in _features(lines):
-            attributes = [feature["attributes"] for feature in features]
-            arrays = [
-                column.array([row.get(column.source) for row in attributes], for_geodatabase=for_geodatabase)
-                for column in table.columns
-            ]
-            if table.encoder:
-                try:
-                    shapes = [table.encoder(feature.get("geometry")) for feature in features]
-                except (struct.error, TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError):
-                    raise CheckFailed("a geometry is not as the service describes it.") from None
-                arrays.append(pa.array(shapes, pa.binary()))
-            yield pa.record_batch(arrays, schema=table.schema)
+    for features in _features(unpacked_lines(packed)):
+        attributes = [feature["attributes"] for feature in features]
+        arrays = [
+            column.array([row.get(column.source) for row in attributes], for_geodatabase=for_geodatabase)
+            for column in table.columns
+        ]
+        if table.encoder:
+            try:
+                shapes = [table.encoder(feature.get("geometry")) for feature in features]
+            except (struct.error, TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError):
+                raise CheckFailed("a geometry is not as the service describes it.") from None
+            arrays.append(pa.array(shapes, pa.binary()))
+        yield pa.record_batch(arrays, schema=table.schema)
 
 
 def _features(lines: Iterable[bytes]) -> Iterator[list[dict[str, Any]]]:
