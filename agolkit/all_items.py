@@ -59,7 +59,9 @@ def items_frame(outcomes: Iterable[Outcome]) -> pandas.DataFrame:
     columns: dict[str, pandas.Series[Any]] = {}
     for column in COLUMNS:
         values = [row[column] for row in rows]
-        if column not in dtypes:
+        if column in _LISTS:
+            values = [[shown(text) for text in texts] for texts in values]
+        elif column not in dtypes:
             values = [shown(text) for text in values]
         columns[column] = pandas.Series(values, dtype=dtypes.get(column, str))
     return pandas.DataFrame(columns)

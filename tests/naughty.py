@@ -107,3 +107,8 @@ def collisions(paths: Iterable[str]) -> list[tuple[str, str]]:
         folders = (path[:at] for at, each in enumerate(path) if each == "/")
         found += [(seen[form], path) for folder in folders for form in taken_for(folder) if form in seen]
     return found
+
+
+def is_formula(cell: str) -> bool:
+    """Whether a spreadsheet may run what a cell holds; written wider than any of them is known to be."""
+    return bool(cell.strip()) and bool(re.match(r'[\s\ufeff"]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]', cell))

@@ -268,6 +268,8 @@ class Exchange:
 
     def _url(self, address: str) -> str:
         if "://" not in address:
+            if {".", ".."} & set(address.split("/")):
+                raise PortalError(f"{address}: a name with a dot for a folder would lead elsewhere; it is not asked.")
             # A name with a blank or `#` in it would else end the path; escapes that are there already stay.
             return f"{self.rest_url}/{quote(address.lstrip('/'), safe=_SAFE)}"
         if self._signature is not None and not self.owns(address):
