@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qs, quote, unquote
 
 import urllib3
 from requests import PreparedRequest, Response
@@ -293,7 +293,7 @@ def _json_of(response: Response, what: str) -> dict[str, Any]:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         answer = None
-    refusal = refusal_in(answer)
+    refusal = refusal_in(answer, sent=_secrets_sent(response))
     if refusal is not None:
         raise error_of_refusal(refusal, what=what, headers=response.headers)
     if response.status_code >= 300:
@@ -301,6 +301,14 @@ def _json_of(response: Response, what: str) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise not_json(bytes(body), what=what)
     return answer
+
+
+def _secrets_sent(response: Response) -> list[str]:
+    """The token and the passwords that came with the request: a server may repeat them in its words."""
+    body = response.request.body
+    form = parse_qs(body if isinstance(body, str) else "")
+    sent = [value for name in ("password", "client_secret") for value in form.get(name, ())]
+    return [str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer "), *sent]
 
 
 def _stream(response: Response, what: str, sink: Sink, turn: Turn, *, is_own: bool) -> Received:
@@ -335,7 +343,7 @@ def _refuse_errors(response: Response, what: str, head: bytes, file_name: str | 
     """Raise one of our errors where an answer is not the content that was asked for."""
     if len(head) < SMALL and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
         try:
-            refusal = refusal_in(json.loads(head))
+            refusal = refusal_in(json.loads(head), sent=_secrets_sent(response))
         except (ValueError, RecursionError):
             refusal = None
         if refusal is not None:
