@@ -22,6 +22,8 @@ from agolkit.kinds import archive
 from agolkit.kinds.archive import open_archive, proven_members, read_member
 from agolkit.kinds.feature_service.geodatabase import geodatabase_in
 from agolkit.kinds.metadata import root_name
+from agolkit.kinds.scenes import _layer_in
+from agolkit.kinds.tile_package import _unpacked, read_package
 from agolkit.packed import unpacked, unpacked_lines
 from agolkit.store import Spool
 
@@ -246,3 +248,23 @@ def test_metadata_is_read_without_being_built(document: bytes, name: str | None)
                 root_name(io.BytesIO(document))
         else:
             assert root_name(io.BytesIO(document)) == name
+
+
+def test_what_packages_say_of_themselves_is_read_in_bounds(tmp_path: Path) -> None:
+    """The settings of tiles, the description of a scene and a tile may each be a bomb, as may the name of a level."""
+    zeros = gzip.compress(bytes(100 * MB), 1)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("root.json", bytes(100 * MB))
+        made.writestr("3dSceneLayer.json.gz", zeros)
+    path = tmp_path / "package"
+    path.write_bytes(stream.getvalue())
+    with bounded(megabytes=75):
+        with pytest.raises(CheckFailed, match="root.json in the package has more than"):
+            read_package(path, ".tpkx")
+        with pytest.raises(CheckFailed, match="3dSceneLayer.json in the package is not JSON"):
+            _layer_in(path)
+        assert _unpacked(zeros) == zeros
+    path.write_bytes(zipped({"root.json": b"{}", f"tile/L{'9' * 5000}/R0000C0000.bundle": b""}))
+    with pytest.raises(CheckFailed, match="holds no tiles"):
+        read_package(path, ".tpkx")

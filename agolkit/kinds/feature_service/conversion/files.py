@@ -73,6 +73,8 @@ def convert(store: Store, outcome: Outcome, format: Format, folder: Path) -> Con
             conversion.write()
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException) as error:
         raise CheckFailed(f"GDAL cannot convert it ({error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckFailed(f"the saved layers cannot be read ({error}).") from error
     except OSError as error:
         if error.errno is not None:  # the disk has one; a stream of Arrow that breaks off has none
             raise
