@@ -260,9 +260,9 @@ def test_what_packages_say_of_themselves_is_read_in_bounds(tmp_path: Path) -> No
     path = tmp_path / "package"
     path.write_bytes(stream.getvalue())
     with bounded(megabytes=75):
-        with pytest.raises(CheckFailed, match="root.json in the package has more than"):
+        with pytest.raises(CheckFailed, match=r"root.json in the package has more than"):
             read_package(path, ".tpkx")
-        with pytest.raises(CheckFailed, match="3dSceneLayer.json in the package is not JSON"):
+        with pytest.raises(CheckFailed, match=r"3dSceneLayer.json in the package is not JSON"):
             _layer_in(path)
         assert _unpacked(zeros) == zeros
     path.write_bytes(zipped({"root.json": b"{}", f"tile/L{'9' * 5000}/R0000C0000.bundle": b""}))
