@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import io
+import re
 import stat
 import time
 import tracemalloc
@@ -22,6 +23,7 @@ from saved import STARTED, files_below, read_part, save_part, zipped
 
 import agolkit as ak
 from agolkit.errors import AgolkitError, CheckFailed, StoreDamaged
+from agolkit.kinds.feature_service import pages
 from agolkit.kinds.parts import LARGEST_JSON
 from agolkit.manifest import MANIFEST, backup_facts, close_backup, read_outcomes, write_manifest
 from agolkit.model import Outcome, Reach, Result
@@ -182,6 +184,19 @@ def test_an_answer_without_end_is_not_read() -> None:
             portal.get_json(f"content/items/{IDS['map']}/groups")
 
 
+def test_a_row_without_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that is longer than what is read of one is named, and the layer is not verified."""
+    monkeypatch.setattr(pages, "LARGEST", 4_000)
+    monkeypatch.setattr(pages, "LONGEST_LINE", 6_000)
+    with Sandbox(fault_town()) as sandbox:
+        (sandbox.org.services["survey"].layers[0].features[3]["attributes"])["Name"] = "x" * 5_000
+        store, outcomes = backed_up(sandbox, tmp_path, types=["Feature Service"], feature_format="rows")
+        assert ak.verify(store, "latest", deep=True).ok
+    assert outcomes["The rows"].result is Result.PARTIAL
+    assert re.search(r"the row 4 has \d,\d+ bytes, too many to read", outcomes["The rows"].message)
+    assert outcomes["The fgdb"].result is Result.VERIFIED
+
+
 @pytest.fixture(scope="module")
 def layers(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, Outcome, Outcome]:
     """A store with a layer that is saved as rows, and one that is saved as a geodatabase."""
@@ -190,11 +205,12 @@ def layers(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, Outcom
     return store, outcomes["The rows"], outcomes["The fgdb"]
 
 
-def edited(store: LocalStore, outcome: Outcome, path: str, content: bytes) -> str:
+def edited(store: LocalStore, outcome: Outcome, path: str, content: bytes, organization: bytes = b"{}") -> str:
     """The name of a new backup, in which one file of the item is another and every hash fits."""
     other = save_part(store, "x", path, content).blob
     parts = tuple(replace(part, blob=other) if part.path == path else part for part in outcome.parts)
     draft = store.begin(STARTED, "edited", tree="none")
+    draft.write("organization.json", organization)
     outcomes = [replace(outcome, parts=parts)]
     write_manifest(draft, outcomes)
     close_backup(
@@ -239,6 +255,15 @@ def test_edited_rows_are_read_in_bounds(
             ak.fetch(store, name, tmp_path / "out", items=[rows.item.id], format="gpkg")
         with pytest.raises(AgolkitError):
             ak.load_layer(store, name, rows.item.id)
+
+
+def test_json_without_a_floor_is_damage(layers: tuple[LocalStore, Outcome, Outcome]) -> None:
+    """A definition, or a file of the backup itself, that is nested deeper than anybody reads, is named."""
+    store, rows, _ = layers
+    name = edited(store, rows, "service.json", NESTED, organization=NESTED)
+    damages = ak.verify(store, name, deep=True).damages
+    assert [damage.path.partition("/")[0] for damage in damages] == ["organization.json", "blobs"]
+    assert all("recursion" in damage.what for damage in damages)
 
 
 def test_a_geodatabase_is_unpacked_inside(layers: tuple[LocalStore, Outcome, Outcome], tmp_path: Path) -> None:

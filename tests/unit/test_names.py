@@ -178,6 +178,12 @@ def test_what_is_printed_steers_no_terminal(text: str) -> None:
     assert not set(plain(text)) & set("\x1b\x07\x08\x7f\x9b\u202e\u2066\r")
 
 
+def test_what_some_scripts_need_is_printed() -> None:
+    """The joiners without which Persian and many emoji fall apart are kept."""
+    for text in ("می\u200cخواهم", "👩\u200d👧", "Ärger 日本"):
+        assert plain(text) == text
+
+
 class _Tags(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -52,7 +52,10 @@ def load_definition(store: Store, parts: Iterable[Part]) -> dict[str, Any]:
     if part is None:
         return {}
     with store.copied(part.blob.sha256) as spool:
-        definition: dict[str, Any] = json.loads(spool.read())
+        try:
+            definition: dict[str, Any] = json.loads(spool.read())
+        except RecursionError as error:
+            raise ValueError(str(error)) from None
     return definition
 
 

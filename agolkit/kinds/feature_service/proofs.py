@@ -28,7 +28,12 @@ def service_troubles(store: Store, outcome: Outcome, whole: Collection[Part]) ->
     """
     parts = {part.path: part for part in outcome.parts}
     definition = next((part for part in whole if part.name == "definition"), None)
-    facts = load_definition(store, whole)
+    try:
+        facts = load_definition(store, whole)
+    except ValueError as error:
+        if definition:
+            yield definition, f"it cannot be read: {error}"
+        return
     if definition:
         yield from _unlisted(definition, facts, parts)
     for part in whole:
