@@ -103,7 +103,8 @@ def list_items(portal: Portal, options: BackupOptions | None = None) -> pandas.D
     """One row for each item in scope.
 
     Columns `item_id`, `title`, `type`, `owner`, `folder` (empty: root), `access`, `url` (texts; `url` without passwords
-    and tokens), `tags` (a list of texts), `created`, `modified` (UTC), `size_bytes` (`Int64`; missing where the portal does not say).
+    and tokens), `tags` (a list of texts), `created`, `modified` (UTC), `size_bytes` (`Int64`; missing where the portal
+    does not say).
     """
     import pandas as pd
 

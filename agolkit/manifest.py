@@ -117,7 +117,8 @@ def load_items(store: Store, backup: str = "latest") -> pandas.DataFrame:
 
     Columns are those of AllItems.csv: `created`, `modified`, `observed` are UTC datetimes (missing where the portal
     says nothing), `size_bytes`, `files`, `saved_bytes`, `attempts` are `Int64`, `seconds` is a float, `groups`, `tags`
-    and `left_out` hold lists, all else is text (`url` without passwords and tokens). Raises what `read_outcomes` raises.
+    and `left_out` hold lists, all else is text, and `url` is without passwords and tokens. Raises what `read_outcomes`
+    raises.
     """
     return items_frame(read_outcomes(store, backup))
 
