@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agolkit.addresses import without_secrets
 from agolkit.errors import CheckFailed, NotAnAnswer, NotFound, UsageError
 from agolkit.model import Folder, Inventory, Item, shown
 from agolkit.options import BackupOptions, nearest
@@ -113,8 +114,9 @@ def _take(portal: Portal, options: BackupOptions, known: AbstractSet[str], say: 
 def list_items(portal: Portal, options: BackupOptions | None = None) -> pandas.DataFrame:
     """One row for each item in scope.
 
-    Columns `item_id`, `title`, `type`, `owner`, `folder` (empty: root), `access`, `url` (texts), `tags` (a list of
-    texts), `created`, `modified` (UTC), `size_bytes` (`Int64`; missing where the portal does not say).
+    Columns `item_id`, `title`, `type`, `owner`, `folder` (empty: root), `access`, `url` (texts; `url` without passwords
+    and tokens), `tags` (a list of texts), `created`, `modified` (UTC), `size_bytes` (`Int64`; missing where the portal
+    does not say).
     """
     import pandas as pd
 
@@ -123,15 +125,15 @@ def list_items(portal: Portal, options: BackupOptions | None = None) -> pandas.D
         {
             "item_id": [item.id for item in items],
             "title": [shown(item.title) for item in items],
-            "type": [item.type for item in items],
+            "type": [shown(item.type) for item in items],
             "owner": [item.owner for item in items],
             "folder": [shown(item.folder) for item in items],
             "access": [item.access for item in items],
-            "tags": pd.Series([list(item.tags) for item in items], dtype=object),
+            "tags": pd.Series([[shown(tag) for tag in item.tags] for item in items], dtype=object),
             "created": pd.Series([item.created for item in items], dtype="datetime64[ms, UTC]"),
             "modified": pd.Series([item.modified for item in items], dtype="datetime64[ms, UTC]"),
             "size_bytes": pd.Series([item.size for item in items], dtype="Int64"),
-            "url": [item.url for item in items],
+            "url": [without_secrets(item.url) for item in items],
         }
     )
     texts = ["item_id", "title", "type", "owner", "folder", "access", "url"]

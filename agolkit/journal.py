@@ -6,13 +6,13 @@ import gzip
 import json
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from agolkit.entries import entry_line, outcome_to_json
 from agolkit.errors import StoreDamaged
 from agolkit.model import Outcome
+from agolkit.packed import unpacked
 from agolkit.store.base import Store
 from agolkit.store.draft import Draft
 
@@ -94,13 +94,13 @@ def journal_lines(store: Store, name: str) -> list[dict[str, Any]]:
     for segment in segments:
         content = store.get(f"{folder}/{segment}")
         try:
-            texts = (gzip.decompress(content) if segment.endswith(".gz") else content).splitlines()
-        except (OSError, EOFError, zlib.error) as error:
+            texts = (unpacked(content) if segment.endswith(".gz") else content).splitlines()
+        except ValueError as error:
             raise StoreDamaged(f"The journal of the backup {name} is damaged: {segment}.") from error
         for number, text in enumerate(texts, 1):
             try:
                 line = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 line, torn = None, torn or f"{segment}, line {number}"
                 if number == len(texts):
                     continue

@@ -129,7 +129,7 @@ def allowed(path: str, *, windows: bool = True) -> bool:
     """Whether `path` is a relative path that stays below where it starts, and that a file system takes as it is.
 
     With `windows`, it must be one on every system: no reserved names or characters, no blank or dot at an end that
-    would be dropped, no invisible characters, Unicode in its composed form (macOS would change it).
+    would be dropped, no invisible characters or ends of lines, Unicode in its composed form (macOS would change it).
     """
     return all(_allowed_name(name, windows) for name in path.split("/"))
 
@@ -153,7 +153,7 @@ def _allowed_name(name: str, windows: bool) -> bool:
         name[-1] in " ."
         or name[0] == " "
         or _NOT_ON_WINDOWS & set(name)
-        or categories & {"Cf", "Cn", "Co"}
+        or categories & {"Cf", "Cn", "Co", "Zl", "Zp"}
         or _is_device(name)
         or not unicodedata.is_normalized("NFC", name)
     )

@@ -18,6 +18,7 @@ from agolkit.journal import journal_lines
 from agolkit.layout import tree_path
 from agolkit.model import Outcome, Result, to_stamp
 from agolkit.options import BackupOptions
+from agolkit.packed import unpacked
 from agolkit.store.base import Store
 from agolkit.store.draft import Draft
 from agolkit.store.seal import sealed
@@ -99,7 +100,7 @@ def read_outcomes(store: Store, backup: str) -> list[Outcome]:
         lines = [line for line in journal_lines(store, name) if "item" in line]
         try:
             return list({outcome.item.id: outcome for outcome in map(outcome_from_json, lines)}.values())
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreDamaged(f"The journal of the backup {name} cannot be read: {error!r}.") from error
     content = store.find(f"backups/{name}/{MANIFEST}")
     wanted = facts.get("files", {}).get(MANIFEST, {}).get("sha256")
@@ -107,8 +108,8 @@ def read_outcomes(store: Store, backup: str) -> list[Outcome]:
         what = "has no manifest" if content is None else "has a manifest that is not the one its backup.json names"
         raise StoreDamaged(f"The backup {name} in {store.location} {what}.")
     try:
-        return [outcome_from_json(json.loads(line)) for line in gzip.decompress(content).splitlines()]
-    except (ValueError, KeyError, TypeError) as error:
+        return [outcome_from_json(json.loads(line)) for line in unpacked(content).splitlines()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreDamaged(
             f"The manifest of the backup {name} in {store.location} cannot be read: {error!r}."
         ) from error
@@ -119,7 +120,8 @@ def load_items(store: Store, backup: str = "latest") -> pandas.DataFrame:
 
     Columns are those of AllItems.csv: `created`, `modified`, `observed` are UTC datetimes (missing where the portal
     says nothing), `size_bytes`, `files`, `saved_bytes`, `attempts` are `Int64`, `seconds` is a float, `groups`, `tags`
-    and `left_out` hold lists, all else is text. Raises what `read_outcomes` raises.
+    and `left_out` hold lists, all else is text, and `url` is without passwords and tokens. Raises what `read_outcomes`
+    raises.
     """
     return items_frame(read_outcomes(store, backup))
 

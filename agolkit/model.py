@@ -93,6 +93,12 @@ def shown(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def one_line(text: str) -> str:
+    """`text` on one line, with `?` for what would steer a terminal or turn the reading around."""
+    joiners = "\u200c\u200d"  # not seen, and needed to write Persian and many emoji
+    return "".join(each if each.isprintable() or each in joiners else "?" for each in shown(text))
+
+
 def counted(number: int, word: str) -> str:
     """The number with the word: `1 item`, `1,200 items`."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
@@ -285,9 +291,9 @@ class RunSummary:
             lines.append(f"  had changed without a sign, and is saved now: {item.title} ({item.type}, {item.id})")
         for outcome in self.failures:
             item = outcome.item
-            lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
-        lines += [f"  left behind: {sentence}" for sentence in self.left_behind]
-        return shown("\n".join(lines))
+            lines.append(one_line(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}"))
+        lines += [one_line(f"  left behind: {sentence}") for sentence in self.left_behind]
+        return "\n".join(lines)
 
     __repr__ = __str__
 

@@ -55,7 +55,7 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
         {
             "item_id": item.id,
             "title": shown(item.title),
-            "type": item.type,
+            "type": shown(item.type),
             "owner": item.owner,
             "folder": shown(item.folder),
             "action": action,

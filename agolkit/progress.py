@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from agolkit.errors import ConnectionTrouble, Stopped
-from agolkit.model import Outcome, Result
+from agolkit.model import Outcome, Result, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +162,12 @@ class Narrator:
 
     def __call__(self, event: Event) -> None:
         if event.text:
-            self._say(event.text.partition("\n")[0])  # what follows in a summary has been said item by item
+            self._say(one_line(event.text.partition("\n")[0]))  # what follows in a summary has been said item by item
         outcome = event.outcome
         if outcome is None:
             return
         if outcome.result in (Result.PARTIAL, Result.FAILED):
-            self._say(f"{outcome.result}: {outcome.item.title} ({outcome.item.type}): {outcome.message}")
+            self._say(one_line(f"{outcome.result}: {outcome.item.title} ({outcome.item.type}): {outcome.message}"))
         if event.done == event.total or self._clock() - self._last >= self._every:
             self._last = self._clock()
             self._say(f"{event.done:,} of {event.total:,} items")

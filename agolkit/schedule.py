@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import papermill
 from jupyter_client.kernelspec import KernelSpec
@@ -28,6 +27,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from agolkit import errors
+from agolkit.addresses import without_secrets
 from agolkit.errors import AgolkitError, Stopped, UsageError
 from agolkit.model import RUN_MIME
 from agolkit.options import BackupOptions, nearest
@@ -85,8 +85,9 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
     for name in ("url", "profile", "store"):
         if not isinstance(parameters.get(name, ""), str):
             raise UsageError(f"{name} must be a text, not {parameters[name]!r}.")
-    if urlsplit(parameters.get("url", "")).password:
-        raise UsageError("The url holds a password, and parameters are saved in the executed notebook. Leave it out.")
+    address = str(parameters.get("url", ""))
+    if without_secrets(address) != address:
+        raise UsageError("The url holds a secret, and parameters are saved in the executed notebook. Leave it out.")
     if parameters.get("interactive", False) is not False:
         raise UsageError("interactive must be false here: a scheduled run has nobody to show a form to.")
     known = {each.name for each in fields(BackupOptions)}

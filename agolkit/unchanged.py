@@ -13,8 +13,9 @@ from typing import Any
 
 from agolkit.errors import ConnectionTrouble, PortalError, StoreDamaged
 from agolkit.kinds.feature_service.stamps import same_stamps
-from agolkit.kinds.fingerprint import content_stamp, description_stamp, file_stamp, resources_stamp
-from agolkit.kinds.parts import METADATA, save_description
+from agolkit.kinds.fingerprint import content_stamp, description_stamp, resources_stamp
+from agolkit.kinds.metadata import same_metadata
+from agolkit.kinds.parts import save_description
 from agolkit.kinds.reference import HOSTED
 from agolkit.kinds.registry import FEATURE_SERVICE, kind_of
 from agolkit.kinds.saving import RunContext, Saving
@@ -144,10 +145,7 @@ def _same_content(saving: Saving, before: Outcome) -> bool:
             return False
     if "resources" in stamps and stamps["resources"] != resources_stamp(portal.resources(item.id)):
         return False
-    if "metadata" in stamps:
-        received = portal.look(f"content/items/{item.id}/{METADATA}")
-        return stamps["metadata"] is not None and stamps["metadata"] == file_stamp(received)
-    return True
+    return "metadata" not in stamps or same_metadata(portal, item.id, stamps["metadata"])
 
 
 def _same_description(saving: Saving, before: Outcome) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from agolkit.errors import CheckFailed
 from agolkit.kinds.file import keep_file
-from agolkit.kinds.parts import extension_of, fetch_data, json_in
+from agolkit.kinds.parts import LARGEST_JSON, extension_of, fetch_data, json_in
 from agolkit.kinds.resource_content import note_absent_content
 from agolkit.kinds.saving import MOST_SAID, Saving
 from agolkit.kinds.secrets import without_secrets
@@ -60,7 +60,7 @@ def _save_data(saving: Saving) -> None:
 def _keep(saving: Saving, spool: Spool, received: Received, document: Any) -> None:
     if document is not None:
         saving.keep("data", spool, f"data{extension_of(received, saving.item) or '.json'}", Reach.PARSED)
-    elif "json" in received.content_type:
+    elif "json" in received.content_type and spool.size <= LARGEST_JSON:
         raise CheckFailed("the portal calls it JSON, but it is not.")
     else:
         keep_file(saving, spool, received)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from agolkit.errors import CheckFailed, NotFound
-from agolkit.kinds.fingerprint import file_stamp, resources_stamp
+from agolkit.kinds.fingerprint import resources_stamp
+from agolkit.kinds.metadata import save_metadata
 from agolkit.kinds.relations import relation_types
 from agolkit.kinds.resource_content import has_content_in_resources
 from agolkit.kinds.saving import Saving
@@ -18,12 +18,12 @@ from agolkit.model import Item, Reach
 from agolkit.portal import Received
 from agolkit.store import Spool
 
-METADATA = "info/metadata/metadata.xml"
-NO_METADATA = "CONT_0036"
 EMPTY = b"{}"
 IMAGES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 HEAD = 512
 """Bytes at the beginning of a file that tell what it is."""
+LARGEST_JSON = 64 << 20
+"""Bytes of a document that is parsed: it takes up to thirty times as many in memory."""
 INFO_FILES = {"Form": ("form.json", "forminfo.json")}
 """What item types keep below `info/` beside pictures and metadata."""
 
@@ -88,29 +88,6 @@ def save_info_file(saving: Saving, name: str) -> None:
         if json_in(spool) is None:
             raise CheckFailed("what the portal sent is not JSON.")
         saving.keep("info", spool, f"info/{name}", Reach.PARSED)
-
-
-def save_metadata(saving: Saving) -> None:
-    """Save the metadata document where the item says that it has one."""
-    if "Metadata" not in saving.item.type_keywords:
-        return
-    with saving.context.spool() as spool:
-        try:
-            received = fetch(saving, METADATA, spool)
-        except NotFound as error:
-            if NO_METADATA in error.words:  # the keyword outlives a deleted document
-                return
-            raise
-        try:
-            with spool.open() as stream:
-                for _event, element in ElementTree.iterparse(stream):
-                    element.clear()
-        except (ElementTree.ParseError, ValueError, LookupError) as error:
-            raise CheckFailed(f"what the portal sent is not XML that can be read ({error}).") from None
-        if element.tag.rsplit("}", 1)[-1].casefold() == "html":
-            raise CheckFailed("the portal sent a web page instead of metadata.")
-        saving.keep("metadata", spool, "metadata.xml", Reach.PARSED)
-        saving.stamps["metadata"] = file_stamp(received)
 
 
 def save_resources(saving: Saving) -> None:
@@ -186,8 +163,8 @@ def fetch_data(saving: Saving, spool: Spool) -> Received:
 
 
 def json_in(spool: Spool) -> dict[str, Any] | list[Any] | None:
-    """The whole content as one JSON object or list; `None` where it is no such thing."""
-    if _head(spool).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+    """The whole content as one JSON object or list; `None` where it is no such thing, or too large to be looked at."""
+    if spool.size > LARGEST_JSON or _head(spool).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         return None
     try:
         with spool.open() as stream:

@@ -12,7 +12,8 @@ from functools import partial
 from urllib.parse import quote
 
 from agolkit.errors import PortalError, TooLarge
-from agolkit.kinds.file import keep_file, proven_members
+from agolkit.kinds.archive import proven_members
+from agolkit.kinds.file import keep_file
 from agolkit.kinds.fingerprint import service_stamp
 from agolkit.kinds.jobs import wait_for_job
 from agolkit.kinds.saving import Saving

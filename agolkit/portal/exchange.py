@@ -11,12 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qs, quote, unquote
 
 import urllib3
 from requests import PreparedRequest, Response
 
-from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, SignInError, TokenRejected
+from agolkit.addresses import without_query
+from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, PortalError, SignInError, TokenRejected
 from agolkit.model import Sink
 from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, is_xml_error, not_json, refusal_in
 from agolkit.portal.brake import Brake, Turn
@@ -30,6 +31,8 @@ T = TypeVar("T")
 _SAFE = "/%:@!$&'()*+,;=~"
 CHUNK = 16 * 1024
 """As many bytes as TLS brings at once; to wait for more would leave a slow transfer without a sign of life."""
+LARGEST = 256 << 20
+"""Bytes of an answer in JSON; it is in memory as a whole. A list of the portal has a few megabytes."""
 SMALL = 64 * 1024
 """An answer of more bytes than this is content: no error is that long."""
 
@@ -227,7 +230,7 @@ class Exchange:
         """
         is_foreign = elsewhere and not self.owns(address)
         url = over_https(address) if is_foreign else self._url(address)
-        what = url.removeprefix(self.rest_url + "/").partition("?")[0]  # a query may hold the right to read
+        what = without_query(url).removeprefix(self.rest_url + "/")
         values = dict(params or {}) if encoding else {"f": "json", **(params or {})}
         query, form = (None, values) if method == "POST" else (values, None)
         headers = {"Accept-Encoding": encoding} if encoding else None
@@ -241,7 +244,7 @@ class Exchange:
                     params=query,
                     data=form,
                     headers=headers,
-                    stream=bool(encoding),
+                    stream=True,
                     auth=_bare if is_foreign else self._signature or _bare,
                 )
             token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
@@ -274,8 +277,8 @@ class Exchange:
         )
         try:
             with connection_errors("portals/self"):
-                response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"})
-            _json_of(response, "portals/self")
+                response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"}, stream=True)
+                _json_of(response, "portals/self")
         except TokenRejected:
             return SignInError(said)
         except AgolkitError:
@@ -284,10 +287,12 @@ class Exchange:
 
     def _url(self, address: str) -> str:
         if "://" not in address:
+            if {".", ".."} & set(address.split("/")):
+                raise PortalError(f"{address}: a name with a dot for a folder would lead elsewhere; it is not asked.")
             # A name with a blank or `#` in it would else end the path; escapes that are there already stay.
             return f"{self.rest_url}/{quote(address.lstrip('/'), safe=_SAFE)}"
         if self._signature is not None and not self.owns(address):
-            raise Forbidden(f"{address.partition('?')[0]} is not on one of this portal's own servers; it is not asked.")
+            raise Forbidden(f"{without_query(address)} is not on one of this portal's own servers; it is not asked.")
         return over_https(address)
 
 
@@ -297,20 +302,32 @@ def _bare(request: PreparedRequest) -> PreparedRequest:
 
 
 def _json_of(response: Response, what: str) -> dict[str, Any]:
-    """The JSON object of an answer that has been read."""
-    body = response.content
+    """The JSON object that an answer is."""
+    body = bytearray()
+    for chunk in _chunks(response, what):
+        body += chunk
+        if len(body) > LARGEST:
+            raise PortalError(f"{what}: the answer is longer than any answer should be; it is not read to its end.")
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         answer = None
-    refusal = refusal_in(answer)
+    refusal = refusal_in(answer, sent=_secrets_sent(response))
     if refusal is not None:
         raise error_of_refusal(refusal, what=what, headers=response.headers)
     if response.status_code >= 300:
         raise error_of_status(response.status_code, what=what, headers=response.headers)
     if not isinstance(answer, dict):
-        raise not_json(body, what=what)
+        raise not_json(bytes(body), what=what)
     return answer
+
+
+def _secrets_sent(response: Response) -> list[str]:
+    """The token and the passwords that came with the request: a server may repeat them in its words."""
+    body = response.request.body
+    form = parse_qs(body if isinstance(body, str) else "")
+    sent = [value for name in ("password", "client_secret") for value in form.get(name, ())]
+    return [str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer "), *sent]
 
 
 def _stream(response: Response, what: str, sink: Sink, turn: Turn, *, is_own: bool) -> Received:
@@ -345,7 +362,7 @@ def _refuse_errors(response: Response, what: str, head: bytes, file_name: str | 
     """Raise one of our errors where an answer is not the content that was asked for."""
     if len(head) < SMALL and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
         try:
-            refusal = refusal_in(json.loads(head))
+            refusal = refusal_in(json.loads(head), sent=_secrets_sent(response))
         except (ValueError, RecursionError):
             refusal = None
         if refusal is not None:

@@ -154,13 +154,17 @@ class PortalSession(requests.Session):
 
 @contextmanager
 def connection_errors(what: str) -> Iterator[None]:
-    """Turn what `requests` and `urllib3` raise when an answer does not arrive into our errors."""
+    """Turn what `requests` and `urllib3` raise when an answer does not arrive into our errors.
+
+    Theirs are not chained: they hold the whole address, which after a redirect is the right to read, and a traceback
+    shows it.
+    """
     try:
         yield
-    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
-        raise PortalError(f"{what}: the portal leads to an address that is not https; it is not followed.") from error
-    except requests.exceptions.TooManyRedirects as error:
-        raise PortalError(f"{what}: the portal redirects in a circle.") from error
+    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL):
+        raise PortalError(f"{what}: the portal leads to an address that is not https; it is not followed.") from None
+    except requests.exceptions.TooManyRedirects:
+        raise PortalError(f"{what}: the portal redirects in a circle.") from None
     except (
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,
@@ -174,12 +178,12 @@ def connection_errors(what: str) -> Iterator[None]:
             raise Unreachable(
                 f"{what}: the server's certificate is not trusted ({untrusted.verify_message}). If the portal uses a "
                 "certificate of your own organization, give its CA file as ca_bundle (AGOLKIT_CA_BUNDLE)."
-            ) from error
+            ) from None
         if any(isinstance(cause, _CUT_OFF) for cause in causes):
-            raise NotAnAnswer(f"{what}: the answer was cut off.") from error
+            raise NotAnAnswer(f"{what}: the answer was cut off.") from None
         if any(isinstance(cause, _SILENCE) for cause in causes):
-            raise ConnectionTrouble(f"{what}: no byte arrived within the time allowed.") from error
-        raise ConnectionTrouble(f"{what}: the connection failed ({_first_words(causes[-1])}).") from error
+            raise ConnectionTrouble(f"{what}: no byte arrived within the time allowed.") from None
+        raise ConnectionTrouble(f"{what}: the connection failed ({_first_words(causes[-1])}).") from None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

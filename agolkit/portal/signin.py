@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from agolkit.addresses import without_query
 from agolkit.errors import (
     ConnectionTrouble,
     NotAnAnswer,
@@ -144,14 +145,17 @@ def _find_rest_url(session: PortalSession, url: str, *, attempts: int, sleep: Ca
     """The root of the REST API behind an address as people copy it from a browser."""
     text = url.strip()
     if text.lower().startswith("http://"):
-        raise UsageError(f"{text} is not encrypted: the password would travel in the open. Use https://.")
-    parts = urlsplit(text if "://" in text else f"https://{text}")
+        raise UsageError(
+            f"{without_query(text)} is not encrypted: the password would travel in the open. Use https://."
+        )
+    address = text if "://" in text else f"https://{text}"
     try:
-        port = parts.port
+        parts = urlsplit(address)
+        is_address = parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
     except ValueError:
-        port = -1
-    if parts.scheme != "https" or not parts.hostname or port == -1 or parts.username:
-        raise UsageError(f"{parts.hostname or url!r} is not an address of a portal, such as https://www.arcgis.com.")
+        is_address = False
+    if not is_address:
+        raise UsageError(f"{without_query(address)} is not an address of a portal, such as https://www.arcgis.com.")
     path = re.split(r"/(?:home|sharing|apps|index\.html)(?:/|$)", parts.path.rstrip("/") + "/")[0].rstrip("/")
     host = parts.netloc
     # Enterprise portals live below a context that people forget.
@@ -174,7 +178,7 @@ def _find_rest_url(session: PortalSession, url: str, *, attempts: int, sleep: Ca
             if isinstance(info.get("authInfo"), dict) or "owningSystemUrl" in info:
                 return rest_url
         looked = " and ".join(f"https://{host}{base}/sharing/rest" for base in bases)
-        raise UsageError(f"There is no portal at {url.strip()}: nothing that is one answers at {looked}.")
+        raise UsageError(f"There is no portal at {without_query(text)}: nothing that is one answers at {looked}.")
 
     try:
         return with_retries(find, attempts=attempts, sleep=sleep)

@@ -56,5 +56,5 @@ def _unread(store: Store, backup: str) -> tuple[str, ...]:
     content = store.find(f"backups/{backup}/organization.json")
     try:
         return tuple(str(sentence) for sentence in json.loads(content or b"")["missing"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ("organization.json is missing or cannot be read",)

@@ -159,7 +159,7 @@ class Store(ABC):
             facts = json.loads(content)
             major = int(str(facts["format"]).split(".")[0])
             self.portal_id, self.portal_name = facts["portal_id"], facts["portal_name"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreDamaged(
                 f"{self.location}/store.json cannot be read; restore it from a copy of the store."
             ) from error
@@ -322,7 +322,7 @@ class Store(ABC):
                 begun = self.find(f"backups/{backup}/journal/000000.jsonl") or b"{}"
                 facts = {"state": "unfinished", **json.loads(begun).get("run", {})}
             return {"name": backup, "state": facts["state"], **facts}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreDamaged(
                 f"The backup {backup} in {self.location} has a backup.json that cannot be read."
             ) from error

@@ -105,7 +105,7 @@ def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> 
         (["backup", "--store", "s", "-p", "workers", "[1"], 2, "YAML"),
         (["backup", "--store", "s", "-p", "password", "x"], 2, "AGOLKIT_PASSWORD"),
         (["backup", "--store", "s", "-p", "interactive", "true"], 2, "interactive must be false"),
-        (["backup", "--store", "s", "-p", "url", "https://me:pw@gis.example.com"], 2, "holds a password"),
+        (["backup", "--store", "s", "-p", "url", "https://me:pw@gis.example.com"], 2, "holds a secret"),
         (["backup", "--store", "s", "--parameters", "none.yaml"], 2, "none.yaml cannot be read"),
         (["items", "--url", "https://gis.example.com", "-p", "wrokers", "3"], 2, "Did you mean 'workers'"),
         (["fetch", "nowhere", "latest", "out"], 10, "There is no store"),

@@ -18,8 +18,9 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from agolkit.errors import ConnectionTrouble, NotAnAnswer, ServerTrouble
+from agolkit.errors import ConnectionTrouble, NotAnAnswer, PortalError, ServerTrouble
 from agolkit.kinds.saving import Saving
+from agolkit.packed import LONGEST_LINE
 from agolkit.portal import FeatureService, ServiceLayer
 from agolkit.progress import beat
 
@@ -80,6 +81,10 @@ def fetch_pages(saving: Saving, service: FeatureService, layer: ServiceLayer, so
     try:
         with saving.context.spool() as spool:
             service.fetch_rows(layer, some[0], some[-1], spool)
+            if is_one and spool.size > LONGEST_LINE:
+                raise PortalError(
+                    f"layer {layer.name!r}: the row {some[0]} has {spool.size:,} bytes, too many to read."
+                )
             if spool.size <= LARGEST or is_one:
                 page, is_cut = parse_page(spool.read(), layer)
                 if not is_cut:
