@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -78,10 +78,11 @@ def close_backup(draft: Draft, facts: Mapping[str, Any]) -> None:
     draft.write("backup.json", sealed({**facts, "files": files}))
 
 
-def read_outcomes(store: Store, backup: str) -> list[Outcome]:
+def read_outcomes(store: Store, backup: str, *, only: Collection[str] = ()) -> list[Outcome]:
     """Every item of a backup, exactly as it was noted: from the manifest; of a killed run, from its journal.
 
-    `Item.raw` is empty; the portal's JSON is the part `item.json`.
+    `Item.raw` is empty; the portal's JSON is the part `item.json`. With `only` there are just the items with these ids,
+    which is quicker.
 
     Raises
     ------
@@ -93,8 +94,9 @@ def read_outcomes(store: Store, backup: str) -> list[Outcome]:
     name = store.resolve(backup)
     facts = store.summary(name)
     if facts["state"] == "unfinished":
-        lines = [line for line in journal_lines(store, name) if "item" in line]
         try:
+            lines = [line for line in journal_lines(store, name) if "item" in line]
+            lines = [line for line in lines if not only or line["item"]["id"] in only]
             return list({outcome.item.id: outcome for outcome in map(outcome_from_json, lines)}.values())
         except (ValueError, KeyError, TypeError) as error:
             raise StoreDamaged(f"The journal of the backup {name} cannot be read: {error!r}.") from error
@@ -104,7 +106,12 @@ def read_outcomes(store: Store, backup: str) -> list[Outcome]:
         what = "has no manifest" if content is None else "has a manifest that is not the one its backup.json names"
         raise StoreDamaged(f"The backup {name} in {store.location} {what}.")
     try:
-        return [outcome_from_json(json.loads(line)) for line in gzip.decompress(content).splitlines()]
+        lines = gzip.decompress(content).splitlines()
+        if only:
+            marks = [json.dumps(item_id).encode() for item_id in only]
+            lines = [line for line in lines if any(mark in line for mark in marks)]
+        outcomes = [outcome_from_json(json.loads(line)) for line in lines]
+        return [outcome for outcome in outcomes if not only or outcome.item.id in only]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreDamaged(
             f"The manifest of the backup {name} in {store.location} cannot be read: {error!r}."

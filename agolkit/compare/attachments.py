@@ -1,0 +1,81 @@
+"""The attachments of a saved layer in two backups: which were added, removed and replaced."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agolkit.compare.difference import MISSING, Difference, difference
+from agolkit.kinds.feature_service.conversion.tables import SavedLayers, open_table
+from agolkit.model import in_bytes
+from agolkit.portal import plain_id
+
+_ATTACHED = "__ATTACH"
+_AT_ONCE = 4
+"""Attachments of a geodatabase in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One attachment as it was saved."""
+
+    row: str
+    """GlobalID of its row, else its object id."""
+    name: str
+    size: int
+    sha256: str
+    """Empty where it could not be saved."""
+
+    def __str__(self) -> str:
+        return f"{self.name}, {in_bytes(self.size)}"
+
+
+def attachment_differences(before: SavedLayers, after: SavedLayers, layer: int) -> Iterator[Difference]:
+    """A difference for each attachment of a layer that is new, gone, renamed, or another file."""
+    old, new = saved_attachments(before, layer), saved_attachments(after, layer)
+    for key in [*old, *(key for key in new if key not in old)]:
+        one, other = old.get(key), new.get(key)
+        if one and other and (one.name, one.size) == (other.name, other.size):
+            if one.sha256 == other.sha256 or not (one.sha256 and other.sha256):
+                continue
+            told = f"{one}, {one.sha256[:8]}…", f"{other}, {other.sha256[:8]}…"
+        else:
+            told = (str(one) if one else MISSING), (str(other) if other else MISSING)
+        named = other or one
+        assert named
+        yield difference("attachments", [after.name(layer), f"row {named.row}", named.name], *told)
+
+
+def saved_attachments(saved: SavedLayers, layer: int) -> dict[Any, Attachment]:
+    """The attachments of a layer by GlobalID; by row and id where the service gives them none."""
+    if layer in saved.in_rows:
+        return dict(_in_rows(saved, layer))
+    return dict(_in_geodatabase(saved, layer))
+
+
+def _in_rows(saved: SavedLayers, layer: int) -> Iterator[tuple[Any, Attachment]]:
+    for fact in saved.listed_attachments(layer):
+        key = plain_id(fact["globalId"]) if fact.get("globalId") else (fact["parentObjectId"], fact["id"])
+        part = saved.parts.get(fact["path"])
+        row = plain_id(fact["parentGlobalId"]) if fact.get("parentGlobalId") else str(fact["parentObjectId"])
+        size = part.blob.size if part else int(fact.get("size") or 0)
+        yield key, Attachment(row, str(fact.get("name") or ""), size, part.blob.sha256 if part else "")
+
+
+def _in_geodatabase(saved: SavedLayers, layer: int) -> Iterator[tuple[Any, Attachment]]:
+    if not saved.proven[layer]["attachments"]:
+        return
+    with (
+        saved.geodatabase() as geodatabase,
+        open_table(geodatabase, saved.in_geodatabase[layer] + _ATTACHED, at_once=_AT_ONCE) as table,
+    ):
+        for batch in table.batches:
+            for each in batch.to_pylist():
+                row = {name.casefold(): value for name, value in each.items()}
+                content = row.get("data") or b""
+                key = plain_id(row["globalid"]) if row.get("globalid") else row[table.object_id.casefold()]
+                parent = plain_id(row["rel_globalid"]) if row.get("rel_globalid") else str(row.get("rel_objectid"))
+                digest = hashlib.sha256(content).hexdigest()
+                yield key, Attachment(parent, str(row.get("att_name") or ""), len(content), digest)

@@ -1,0 +1,186 @@
+"""What differs between two versions of one item, part by part."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agolkit.compare.archives import archive_differences
+from agolkit.compare.descriptions import description_differences, item_differences, sharing_differences
+from agolkit.compare.difference import MISSING, Change, Difference, difference, tally
+from agolkit.compare.documents import document_differences
+from agolkit.compare.services import compare_services
+from agolkit.errors import CheckFailed, StoreDamaged
+from agolkit.model import Outcome, Part, Result, counted, in_bytes
+from agolkit.store import Store
+
+WHOLE = (Result.VERIFIED, Result.DESCRIBED)
+"""Results of items of which nothing is missing: what is not saved of them, the portal did not have."""
+
+_OF_LAYERS = ("geodatabase", "rows", "attachments", "attachment")
+_OF_MANY = ("picture", "info", "resource")
+"""Parts of which an item may have several; they are told apart by their path."""
+_OF_ONE_PAYLOAD = ("source", "tiles")
+"""Two forms in which the same tiles are saved."""
+_WORDS = {"overrides": "popups and symbols", "picture": "pictures", "info": "form", "resource": "resources"}
+_DOCUMENTS = (".json", ".ipynb")
+_LARGEST = 100_000_000
+"""Bytes of a document that is compared as one."""
+_UNREADABLE = (StoreDamaged, CheckFailed, RuntimeError, ValueError, LookupError, TypeError, EOFError, zlib.error, OSError)
+"""What is raised where a saved file is damaged, or not what it should be; which of them depends on its format."""
+
+
+@dataclass(slots=True)
+class ItemChanges:
+    """How an item differs between two backups."""
+
+    differences: list[Difference] = field(default_factory=list)
+    rows: Mapping[Change, int] = field(default_factory=dict)
+    """How many rows differ; `differences` may list fewer."""
+    result: str = ""
+    """How the verdicts differ; that is a difference of the backups, not of the item."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the item itself differs, or may do."""
+        return bool(self.differences or self.rows)
+
+    def __str__(self) -> str:
+        """In plain words: `title, sharing; data: 3 changes; rows: +12 −1 ~4`."""
+        fields: dict[str, None] = {}
+        parts: dict[str, Counter[Change]] = {}
+        for each in self.differences:
+            if each.part in ("item", "sharing"):
+                fields[each.where.split(" / ")[0] if each.part == "item" else "sharing"] = None
+            else:
+                parts.setdefault(each.part, Counter())[each.change] += 1
+        if self.rows:
+            parts["rows"] = Counter(self.rows) + Counter({"not compared": parts.get("rows", Counter())["not compared"]})
+        said = [_said(part, counts) for part, counts in parts.items()]
+        return "; ".join(filter(None, [", ".join(fields), *said, self.result]))
+
+
+def _said(part: str, counts: Mapping[Change, int]) -> str:
+    word = _WORDS.get(part, part)
+    number = sum(counts.values()) - counts.get("not compared", 0)
+    if not number:
+        return f"{word}: not compared"
+    if part in ("rows", "attachments"):
+        return f"{word}: {tally(counts)}"
+    return f"{word}: {counted(number, 'change')}"
+
+
+def compare_versions(store: Store, before: Outcome, after: Outcome, *, listed: int) -> ItemChanges:
+    """How an item differs between two backups; at most `listed` rows of each layer, added, removed and changed.
+
+    A part that one of the backups could not save is not called added or removed.
+    """
+    changes = ItemChanges()
+    if before.item != after.item:
+        changes.differences += item_differences(before.item, after.item)
+    if before.result != after.result:
+        changes.result = f"result: {before.result} → {after.result}"
+    old, new = _by_key(before), _by_key(after)
+    if "sharing" not in old or "sharing" not in new:
+        changes.differences += _access_differences(before, after)
+    for key in [*old, *(key for key in new if key not in old)]:
+        one, other = old.get(key), new.get(key)
+        if one and other and one.blob.sha256 == other.blob.sha256:
+            continue
+        if one and other:
+            changes.differences += _guarded(store, one, other)
+        elif (before if other else after).result in WHOLE and not _is_other_form(key, old, new):
+            changes.differences += [_whole_part(one, other)]
+    if "definition" in old and "definition" in new and _layer_blobs(before) != _layer_blobs(after):
+        try:
+            service = compare_services(store, before, after, listed=listed)
+            changes.differences += service.differences
+            changes.rows = service.rows
+        except _UNREADABLE as error:
+            changes.differences.append(Difference("definition", "layers", "not compared", after=str(error)))
+    return changes
+
+
+def _by_key(outcome: Outcome) -> dict[str, Part]:
+    """The parts that are compared one by one, by what makes two of them the same part."""
+    return {
+        f"{part.name} {part.path}" if part.name in _OF_MANY else part.name: part
+        for part in outcome.parts
+        if part.name not in _OF_LAYERS
+    }
+
+
+def _layer_blobs(outcome: Outcome) -> set[tuple[str, str]]:
+    return {(part.path, part.blob.sha256) for part in outcome.parts if part.name in (*_OF_LAYERS, "definition")}
+
+
+def _is_other_form(key: str, old: Mapping[str, Part], new: Mapping[str, Part]) -> bool:
+    return key in _OF_ONE_PAYLOAD and all(any(form in side for form in _OF_ONE_PAYLOAD) for side in (old, new))
+
+
+def _access_differences(before: Outcome, after: Outcome) -> Iterator[Difference]:
+    if before.item.access != after.item.access:
+        yield difference("sharing", ["access"], before.item.access, after.item.access)
+
+
+def _guarded(store: Store, before: Part, after: Part) -> list[Difference]:
+    """The differences between two files; of damaged ones the reason why they cannot be told."""
+    try:
+        return list(_part_differences(store, before, after))
+    except _UNREADABLE as error:
+        return [Difference(before.name, _place(after), "not compared", after=str(error))]
+
+
+def _part_differences(store: Store, before: Part, after: Part) -> Iterator[Difference]:
+    where = [place] if (place := _place(after)) else []
+    match before.name:
+        case "definition":  # with its layers
+            return
+        case "item":
+            yield from description_differences(_json(store, before), _json(store, after))
+            return
+        case "sharing":
+            yield from sharing_differences(_json(store, before), _json(store, after))
+            return
+        case "relations":
+            told = document_differences("relations", _json(store, before), _json(store, after), ordered=False)
+            yield from told
+            return
+    if before.path.endswith(_DOCUMENTS) and after.path.endswith(_DOCUMENTS) and _is_small(before) and _is_small(after):
+        for each in document_differences(before.name, _json(store, before), _json(store, after)):
+            place = " / ".join(filter(None, [*where, each.where]))
+            yield Difference(each.part, place, each.change, each.before, each.after)
+        return
+    inside = archive_differences(store, before, after, where)
+    if inside is None:
+        yield _whole_part(before, after)
+    else:
+        yield from inside
+
+
+def _whole_part(before: Part | None, after: Part | None) -> Difference:
+    """The difference of files that are not looked into: their length, and their hash."""
+    told = [
+        MISSING if part is None else f"{in_bytes(part.blob.size)}, sha256 {part.blob.sha256[:8]}…" for part in (before, after)
+    ]
+    part = after or before
+    assert part
+    return difference(part.name, filter(None, [_place(part)]), *told)
+
+
+def _place(part: Part) -> str:
+    """The portal's name of one of several files."""
+    return (part.exact_name or part.path.split("/", 1)[-1]) if part.name in _OF_MANY else ""
+
+
+def _is_small(part: Part) -> bool:
+    return part.blob.size <= _LARGEST
+
+
+def _json(store: Store, part: Part) -> Any:
+    with store.copied(part.blob.sha256) as spool:
+        return json.loads(spool.read())

@@ -1,0 +1,153 @@
+"""The saved rows of the layers of an item, from either form, as `rows` compares them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+import pyarrow as pa
+
+from agolkit.compare.rows import Row, RowChanges, SavedRows, compare_rows, digest
+from agolkit.kinds.feature_service.conversion.schema import GEOMETRY
+from agolkit.kinds.feature_service.conversion.tables import SavedLayers, Table
+from agolkit.kinds.feature_service.definition import rows_path
+from agolkit.portal import plain_id
+from agolkit.store import Spool
+
+_WORKED_OUT = frozenset(["shape_length", "shape_area", "shape__length", "shape__area"])
+"""Fields that follow the geometry."""
+_SECOND = 1000
+
+
+class LineRows(SavedRows):
+    """Rows as the service sent them, one Esri JSON feature a line."""
+
+    def __init__(self, spool: Spool, raw: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+        self._spool = spool
+        fields = header.get("fields") or raw.get("fields") or []
+        self._object_id = str(header.get("objectIdFieldName") or raw.get("objectIdField") or "OBJECTID").casefold()
+        self._global_id = global_id_field(raw)
+        self.has_global_ids = bool(self._global_id)
+        self.names = _compared((each["name"] for each in fields), self._object_id, self._global_id)
+
+    def digests(self) -> Iterator[int]:
+        return map(digest, self._lines())
+
+    def read(self, wanted: Callable[[int], bool]) -> Iterator[Row]:
+        for number, line in enumerate(self._lines()):
+            if wanted(number):
+                feature = json.loads(line)
+                values = {name.casefold(): value for name, value in feature["attributes"].items()}
+                yield Row(
+                    int(values.get(self._object_id) or 0),
+                    _global_id(values.get(self._global_id)),
+                    values,
+                    feature.get("geometry"),
+                )
+
+    def _lines(self) -> Iterator[bytes]:
+        with self._spool.open() as packed, gzip.open(packed) as lines:
+            yield from lines
+
+
+class TableRows(SavedRows):
+    """Rows as a table of a geodatabase, or made such a table, to be compared with one."""
+
+    def __init__(
+        self, opened: Callable[[], AbstractContextManager[Table]], raw: Mapping[str, Any], *, in_seconds: bool
+    ) -> None:
+        self._opened = opened
+        self._in_seconds = in_seconds
+        self._global_id = global_id_field(raw)
+        with opened() as table:
+            self._object_id = table.object_id.casefold()
+            found = [name.casefold() for name in table.schema.names]
+        self.has_global_ids = self._global_id in found
+        self.names = _compared(found, self._object_id, self._global_id)
+
+    def digests(self) -> Iterator[int]:
+        for batch in self._batches():
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield digest(repr(row).encode())
+
+    def read(self, wanted: Callable[[int], bool]) -> Iterator[Row]:
+        start = 0
+        for batch in self._batches():
+            some = [at for at in range(batch.num_rows) if wanted(start + at)]
+            start += batch.num_rows
+            names = [name.casefold() for name in batch.schema.names]
+            for each in batch.take(pa.array(some, pa.int64())).to_pylist() if some else ():
+                values = dict(zip(names, each.values(), strict=True))
+                geometry = values.pop(GEOMETRY, None)
+                yield Row(
+                    int(values[self._object_id]), _global_id(values.get(self._global_id)), values, geometry
+                )
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        with self._opened() as table:
+            yield from map(self._plain, table.batches)
+
+    def _plain(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """With dates as epoch milliseconds, as services tell them."""
+        columns = [
+            column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
+            if pa.types.is_timestamp(column.type)
+            else column
+            for column in batch.columns
+        ]
+        if self._in_seconds:  # a geodatabase keeps no exact milliseconds
+            columns = [
+                pa.array([None if value is None else round(value / _SECOND) * _SECOND for value in new.to_pylist()])
+                if new is not old
+                else new
+                for old, new in zip(batch.columns, columns, strict=True)
+            ]
+        return pa.record_batch(columns, names=batch.schema.names)
+
+
+def compare_layer(before: SavedLayers, after: SavedLayers, layer: int, *, listed: int) -> RowChanges:
+    """How the rows of a layer differ that both backups hold, by the form that both have, where there is one."""
+    in_rows = layer in before.in_rows and layer in after.in_rows
+    same_form = in_rows or (layer in before.in_geodatabase and layer in after.in_geodatabase)
+    with ExitStack() as stack:
+        one, other = (
+            _lines_of(stack, saved, layer) if in_rows else _table_of(stack, saved, layer, same_form=same_form)
+            for saved in (before, after)
+        )
+        changes = compare_rows(one, other, listed=listed, with_geometry=same_form)
+    return changes
+
+
+def _lines_of(stack: ExitStack, saved: SavedLayers, layer: int) -> SavedRows:
+    spool = stack.enter_context(saved.copied(rows_path(layer)))
+    return LineRows(spool, saved.described.get(layer, {}), saved.in_rows[layer].get("header") or {})
+
+
+def _table_of(stack: ExitStack, saved: SavedLayers, layer: int, *, same_form: bool) -> SavedRows:
+    raw = saved.described.get(layer, {})
+    if layer in saved.in_geodatabase:
+        geodatabase = stack.enter_context(saved.geodatabase())
+        return TableRows(lambda: saved.geodatabase_rows(geodatabase, layer), raw, in_seconds=not same_form)
+    return TableRows(lambda: saved.rows(layer, for_geodatabase=True), raw, in_seconds=not same_form)
+
+
+def global_id_field(raw: Mapping[str, Any]) -> str:
+    """The name of a layer's field of GlobalIDs, in lower case; empty where it has none."""
+    fields = raw.get("fields") or ()
+    told = raw.get("globalIdField") or next(
+        (each["name"] for each in fields if each.get("type") == "esriFieldTypeGlobalID"), ""
+    )
+    return str(told).casefold()
+
+
+def _global_id(value: Any) -> str:
+    return plain_id(value) if value else ""
+
+
+def _compared(names: Any, *ids: str) -> list[str]:
+    """The fields that are compared: all but ids, geometry and what follows from it."""
+    left_out = {*ids, *_WORKED_OUT, GEOMETRY, "shape"}
+    return [name for name in dict.fromkeys(str(name).casefold() for name in names) if name not in left_out]
