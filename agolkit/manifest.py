@@ -106,11 +106,11 @@ def read_outcomes(store: Store, backup: str, *, only: Collection[str] = ()) -> l
         what = "has no manifest" if content is None else "has a manifest that is not the one its backup.json names"
         raise StoreDamaged(f"The backup {name} in {store.location} {what}.")
     try:
-        lines = gzip.decompress(content).splitlines()
+        texts = gzip.decompress(content).splitlines()
         if only:
             marks = [json.dumps(item_id).encode() for item_id in only]
-            lines = [line for line in lines if any(mark in line for mark in marks)]
-        outcomes = [outcome_from_json(json.loads(line)) for line in lines]
+            texts = [text for text in texts if any(mark in text for mark in marks)]
+        outcomes = [outcome_from_json(json.loads(text)) for text in texts]
         return [outcome for outcome in outcomes if not only or outcome.item.id in only]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreDamaged(

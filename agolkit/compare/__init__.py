@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from agolkit.compare.backups import compare, compare_item
-from agolkit.compare.history import history
+from agolkit.compare.versions import history
 
 __all__ = ["compare", "compare_item", "history"]

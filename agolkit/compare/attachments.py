@@ -29,7 +29,12 @@ class Attachment:
     """Empty where it could not be saved."""
 
     def __str__(self) -> str:
-        return f"{self.name}, {in_bytes(self.size)}"
+        return f"{self.name}, {in_bytes(self.size)}" + (f", sha256 {self.sha256[:8]}…" if self.sha256 else "")
+
+    def is_same(self, other: Attachment) -> bool:
+        """Whether two attachments are the same as far as both were saved."""
+        is_saved = self.sha256 and other.sha256
+        return self.name == other.name and (self.sha256 == other.sha256 if is_saved else self.size == other.size)
 
 
 def attachment_differences(before: SavedLayers, after: SavedLayers, layer: int) -> Iterator[Difference]:
@@ -37,15 +42,10 @@ def attachment_differences(before: SavedLayers, after: SavedLayers, layer: int) 
     old, new = saved_attachments(before, layer), saved_attachments(after, layer)
     for key in [*old, *(key for key in new if key not in old)]:
         one, other = old.get(key), new.get(key)
-        if one and other and (one.name, one.size) == (other.name, other.size):
-            if one.sha256 == other.sha256 or not (one.sha256 and other.sha256):
-                continue
-            told = f"{one}, {one.sha256[:8]}…", f"{other}, {other.sha256[:8]}…"
-        else:
-            told = (str(one) if one else MISSING), (str(other) if other else MISSING)
         named = other or one
-        assert named
-        yield difference("attachments", [after.name(layer), f"row {named.row}", named.name], *told)
+        if named and not (one and other and one.is_same(other)):
+            told = (MISSING if each is None else str(each) for each in (one, other))
+            yield difference("attachments", [after.name(layer), f"row {named.row}", named.name], *told)
 
 
 def saved_attachments(saved: SavedLayers, layer: int) -> dict[Any, Attachment]:

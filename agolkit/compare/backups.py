@@ -29,13 +29,13 @@ def compare(store: Store, a: str, b: str, *, items: Iterable[str] = ()) -> panda
     """What is not in backup `b` as it was in backup `a`: one row per item that differs; empty where none does.
 
     Columns, all text: `item_id`; `title`, `type` and `owner` as in `b`, or in `a` where `b` has no such item; `change`
-    (`added`, `removed`, `changed`); `what` in plain words: `title, sharing; data: 3 changes; rows: +12 −1 ~4`. Rows
+    (`added`, `removed`, `changed`); `what` in plain words: `title, sharing; data: 3 changes; rows: +12 -1 ~4`. Rows
     are in the order of the manifest, by type and title.
 
     Only what differs is read, and from the store alone. No change are: counts of views, ratings and comments; the
     stamp of the last save, by itself; an export that the server packed anew with the same content; the order of keys;
     stamps, extents and software versions in the definition of a service. An item that one of the backups could not
-    save whole is a difference of results (`result: verified → partial`), and not one of the item.
+    save whole is a difference of results (`result: partial instead of verified`), and not one of the item.
 
     Parameters
     ----------

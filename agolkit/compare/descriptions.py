@@ -68,9 +68,7 @@ def definition_differences(before: Mapping[str, Any], after: Mapping[str, Any]) 
     """
     told: set[tuple[str, str, str]] = set()
     for key in ("layers", "contingent_values", "view", "root", "admin"):
-        for each in document_differences(
-            "definition", before.get(key), after.get(key), ignored=NO_CHANGE_OF_SERVICES
-        ):
+        for each in document_differences("definition", before.get(key), after.get(key), ignored=NO_CHANGE_OF_SERVICES):
             what = each.where.rsplit(" / ", 1)[-1], each.before, each.after
             if what not in told:
                 told.add(what)

@@ -50,8 +50,8 @@ def as_text(value: Any) -> str:
 
 
 def tally(counts: Mapping[Change, int]) -> str:
-    """How many were added, removed and changed: `+12 −1 ~4`."""
-    signs: dict[Change, str] = {"added": "+", "removed": "−", "changed": "~"}  # noqa: RUF001
+    """How many were added, removed and changed: `+12 -1 ~4`."""
+    signs: dict[Change, str] = {"added": "+", "removed": "-", "changed": "~"}
     return " ".join(f"{sign}{counts[change]:,}" for change, sign in signs.items() if counts.get(change))
 
 

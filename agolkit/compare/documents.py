@@ -65,7 +65,7 @@ class _Walk:
         by_id = all(isinstance(value, dict) for each in (before, after) for value in each.values())
         for key in [*before, *(key for key in after if key not in before)]:
             if key not in self._ignored:
-                step = _named(key, after.get(key) or before.get(key)) if by_id else key
+                step = _named(key, after.get(key) or before.get(key) or {}) if by_id else key
                 yield from self.values(before.get(key), after.get(key), (*path, step))
 
     def _lists(self, before: Sequence[Any], after: Sequence[Any], path: Path) -> Iterator[tuple[Path, Any, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from agolkit.compare.descriptions import description_differences, item_differenc
 from agolkit.compare.difference import MISSING, Change, Difference, difference, tally
 from agolkit.compare.documents import document_differences
 from agolkit.compare.services import compare_services
-from agolkit.errors import CheckFailed, StoreDamaged
+from agolkit.errors import AgolkitError, CheckFailed, StoreDamaged
 from agolkit.model import Outcome, Part, Result, counted, in_bytes
 from agolkit.store import Store
 
@@ -30,8 +29,8 @@ _WORDS = {"overrides": "popups and symbols", "picture": "pictures", "info": "for
 _DOCUMENTS = (".json", ".ipynb")
 _LARGEST = 100_000_000
 """Bytes of a document that is compared as one."""
-_UNREADABLE = (StoreDamaged, CheckFailed, RuntimeError, ValueError, LookupError, TypeError, EOFError, zlib.error, OSError)
-"""What is raised where a saved file is damaged, or not what it should be; which of them depends on its format."""
+_UNREADABLE = (StoreDamaged, CheckFailed, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+"""What is raised where a saved file is damaged, or has not the form that files of its sort have."""
 
 
 @dataclass(slots=True)
@@ -46,11 +45,11 @@ class ItemChanges:
 
     @property
     def is_changed(self) -> bool:
-        """Whether the item itself differs, or may do."""
-        return bool(self.differences or self.rows)
+        """Whether the item itself is known to differ."""
+        return bool(self.rows) or any(each.change != "not compared" for each in self.differences)
 
     def __str__(self) -> str:
-        """In plain words: `title, sharing; data: 3 changes; rows: +12 −1 ~4`."""
+        """In plain words: `title, sharing; data: 3 changes; rows: +12 -1 ~4`."""
         fields: dict[str, None] = {}
         parts: dict[str, Counter[Change]] = {}
         for each in self.differences:
@@ -83,7 +82,7 @@ def compare_versions(store: Store, before: Outcome, after: Outcome, *, listed: i
     if before.item != after.item:
         changes.differences += item_differences(before.item, after.item)
     if before.result != after.result:
-        changes.result = f"result: {before.result} → {after.result}"
+        changes.result = f"result: {after.result} instead of {before.result}"
     old, new = _by_key(before), _by_key(after)
     if "sharing" not in old or "sharing" not in new:
         changes.differences += _access_differences(before, after)
@@ -101,7 +100,7 @@ def compare_versions(store: Store, before: Outcome, after: Outcome, *, listed: i
             changes.differences += service.differences
             changes.rows = service.rows
         except _UNREADABLE as error:
-            changes.differences.append(Difference("definition", "layers", "not compared", after=str(error)))
+            changes.differences.append(Difference("definition", "layers", "not compared", after=_reason(error)))
     return changes
 
 
@@ -132,7 +131,11 @@ def _guarded(store: Store, before: Part, after: Part) -> list[Difference]:
     try:
         return list(_part_differences(store, before, after))
     except _UNREADABLE as error:
-        return [Difference(before.name, _place(after), "not compared", after=str(error))]
+        return [Difference(before.name, _place(after), "not compared", after=_reason(error))]
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, AgolkitError) else f"{type(error).__name__}: {error}"
 
 
 def _part_differences(store: Store, before: Part, after: Part) -> Iterator[Difference]:
@@ -165,7 +168,8 @@ def _part_differences(store: Store, before: Part, after: Part) -> Iterator[Diffe
 def _whole_part(before: Part | None, after: Part | None) -> Difference:
     """The difference of files that are not looked into: their length, and their hash."""
     told = [
-        MISSING if part is None else f"{in_bytes(part.blob.size)}, sha256 {part.blob.sha256[:8]}…" for part in (before, after)
+        MISSING if part is None else f"{in_bytes(part.blob.size)}, sha256 {part.blob.sha256[:8]}…"
+        for part in (before, after)
     ]
     part = after or before
     assert part

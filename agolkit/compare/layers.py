@@ -6,14 +6,17 @@ import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from agolkit.compare.rows import Row, RowChanges, SavedRows, compare_rows, digest
 from agolkit.kinds.feature_service.conversion.schema import GEOMETRY
 from agolkit.kinds.feature_service.conversion.tables import SavedLayers, Table
 from agolkit.kinds.feature_service.definition import rows_path
+from agolkit.model import to_stamp
 from agolkit.portal import plain_id
 from agolkit.store import Spool
 
@@ -62,6 +65,10 @@ class TableRows(SavedRows):
         self._opened = opened
         self._in_seconds = in_seconds
         self._global_id = global_id_field(raw)
+        fields = raw.get("fields") or ()
+        self._offsets = [
+            each["name"].casefold() for each in fields if each.get("type") == "esriFieldTypeTimestampOffset"
+        ]
         with opened() as table:
             self._object_id = table.object_id.casefold()
             found = [name.casefold() for name in table.schema.names]
@@ -82,9 +89,9 @@ class TableRows(SavedRows):
             for each in batch.take(pa.array(some, pa.int64())).to_pylist() if some else ():
                 values = dict(zip(names, each.values(), strict=True))
                 geometry = values.pop(GEOMETRY, None)
-                yield Row(
-                    int(values[self._object_id]), _global_id(values.get(self._global_id)), values, geometry
-                )
+                if self._in_seconds:  # GDAL need not tell the offset that a geodatabase has
+                    values |= {name: _moment(values[name]) for name in self._offsets if values.get(name)}
+                yield Row(int(values[self._object_id]), _global_id(values.get(self._global_id)), values, geometry)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         with self._opened() as table:
@@ -92,20 +99,14 @@ class TableRows(SavedRows):
 
     def _plain(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """With dates as epoch milliseconds, as services tell them."""
-        columns = [
-            column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
-            if pa.types.is_timestamp(column.type)
-            else column
-            for column in batch.columns
-        ]
-        if self._in_seconds:  # a geodatabase keeps no exact milliseconds
-            columns = [
-                pa.array([None if value is None else round(value / _SECOND) * _SECOND for value in new.to_pylist()])
-                if new is not old
-                else new
-                for old, new in zip(batch.columns, columns, strict=True)
-            ]
+        columns = [self._number(column) if pa.types.is_timestamp(column.type) else column for column in batch.columns]
         return pa.record_batch(columns, names=batch.schema.names)
+
+    def _number(self, dates: pa.Array) -> pa.Array:
+        stamps = dates.cast(pa.timestamp("ms", dates.type.tz), safe=False).cast(pa.int64())
+        if self._in_seconds:  # a geodatabase keeps no exact milliseconds
+            return pc.multiply(pc.round(pc.divide(stamps.cast(pa.float64()), _SECOND)).cast(pa.int64()), _SECOND)
+        return stamps
 
 
 def compare_layer(before: SavedLayers, after: SavedLayers, layer: int, *, listed: int) -> RowChanges:
@@ -117,8 +118,7 @@ def compare_layer(before: SavedLayers, after: SavedLayers, layer: int, *, listed
             _lines_of(stack, saved, layer) if in_rows else _table_of(stack, saved, layer, same_form=same_form)
             for saved in (before, after)
         )
-        changes = compare_rows(one, other, listed=listed, with_geometry=same_form)
-    return changes
+        return compare_rows(one, other, listed=listed, with_geometry=same_form)
 
 
 def _lines_of(stack: ExitStack, saved: SavedLayers, layer: int) -> SavedRows:
@@ -141,6 +141,10 @@ def global_id_field(raw: Mapping[str, Any]) -> str:
         (each["name"] for each in fields if each.get("type") == "esriFieldTypeGlobalID"), ""
     )
     return str(told).casefold()
+
+
+def _moment(text: str) -> str:
+    return to_stamp(datetime.fromisoformat(text).replace(microsecond=0))
 
 
 def _global_id(value: Any) -> str:

@@ -87,15 +87,15 @@ def compare_rows(before: SavedRows, after: SavedRows, *, listed: int, with_geome
         "removed": np.setdiff1d(one.keys, both),
         "changed": both[one.contents[at_one] != other.contents[at_other]],
     }
-    changes = RowChanges(by_global_id, with_geometry, names, {change: len(keys) for change, keys in found.items() if len(keys)})
+    changes = RowChanges(
+        by_global_id, with_geometry, names, {change: len(keys) for change, keys in found.items() if len(keys)}
+    )
     if listed:
         some = {change: one.first(keys, listed) if change != "added" else other.first(keys, listed)
                 for change, keys in found.items()}  # fmt: skip
         chosen = {key for keys in some.values() for key in keys}
         rows, others = one.rows(chosen), other.rows(chosen)
-        changes.listed = [
-            (change, rows.get(key), others.get(key)) for change, keys in some.items() for key in keys
-        ]
+        changes.listed = [(change, rows.get(key), others.get(key)) for change, keys in some.items() for key in keys]
     return changes
 
 

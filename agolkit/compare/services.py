@@ -10,7 +10,7 @@ from typing import Any
 
 from agolkit.compare.attachments import attachment_differences
 from agolkit.compare.descriptions import definition_differences
-from agolkit.compare.difference import MISSING, Change, Difference, difference
+from agolkit.compare.difference import Change, Difference, difference
 from agolkit.compare.layers import compare_layer
 from agolkit.compare.rows import Row, RowChanges
 from agolkit.compare.shapes import in_words, moved
@@ -103,7 +103,7 @@ def _row_differences(changes: RowChanges, saved: SavedLayers, layer: int, *, lis
     for change, number in changes.counts.items() if listed else ():
         if number > listed:
             yield Difference("rows", f"{name} / and {counted(number - listed, 'more row')}", change)
-    if not changes.with_geometry:
+    if not changes.with_geometry and raw.get("geometryType"):
         reason = "one backup has a geodatabase, the other rows: coordinates are not the same in both"
         yield Difference("rows", f"{name} / geometry", "not compared", after=reason)
 
@@ -120,15 +120,12 @@ def _value_differences(
         one, other = before.values.get(name), after.values.get(name)
         if one != other:
             told = fields.get(name, {"name": name})
-            texts = (MISSING if value is None else in_field(value, told) for value in (one, other))
+            texts = ("" if value is None else in_field(value, told) for value in (one, other))
             yield difference("rows", [*where, str(told["name"])], *texts)
     if changes.with_geometry and before.geometry != after.geometry:
         one, other = in_words(before.geometry), in_words(after.geometry)
-        distance = moved(before.geometry, after.geometry, crs)
-        if not distance and one == other:
-            distance = "another shape"
-        told = ", ".join(filter(None, [other, distance]))
-        yield difference("rows", [*where, "geometry"], one or MISSING, told or MISSING)
+        distance = moved(before.geometry, after.geometry, crs) or ("another shape" if one == other else "")
+        yield difference("rows", [*where, "geometry"], one, ", ".join(filter(None, [other, distance])))
 
 
 def as_text(row: Row, fields: Mapping[str, Mapping[str, Any]]) -> str:
