@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agolkit.compare.difference import MISSING, Difference, difference
+from agolkit.compare.rows import by_object_id
 from agolkit.kinds.feature_service.conversion.tables import SavedLayers, open_table
 from agolkit.model import in_bytes
 from agolkit.portal import plain_id
@@ -22,7 +23,7 @@ class Attachment:
     """One attachment as it was saved."""
 
     row: str
-    """GlobalID of its row, else its object id."""
+    """GlobalID of its row, else its object id and that it is one."""
     name: str
     size: int
     sha256: str
@@ -59,7 +60,7 @@ def _in_rows(saved: SavedLayers, layer: int) -> Iterator[tuple[Any, Attachment]]
     for fact in saved.listed_attachments(layer):
         key = plain_id(fact["globalId"]) if fact.get("globalId") else (fact["parentObjectId"], fact["id"])
         part = saved.parts.get(fact["path"])
-        row = plain_id(fact["parentGlobalId"]) if fact.get("parentGlobalId") else str(fact["parentObjectId"])
+        row = plain_id(fact["parentGlobalId"]) if fact.get("parentGlobalId") else by_object_id(fact["parentObjectId"])
         size = part.blob.size if part else int(fact.get("size") or 0)
         yield key, Attachment(row, str(fact.get("name") or ""), size, part.blob.sha256 if part else "")
 
@@ -76,6 +77,8 @@ def _in_geodatabase(saved: SavedLayers, layer: int) -> Iterator[tuple[Any, Attac
                 row = {name.casefold(): value for name, value in each.items()}
                 content = row.get("data") or b""
                 key = plain_id(row["globalid"]) if row.get("globalid") else row[table.object_id.casefold()]
-                parent = plain_id(row["rel_globalid"]) if row.get("rel_globalid") else str(row.get("rel_objectid"))
+                parent = (
+                    plain_id(row["rel_globalid"]) if row.get("rel_globalid") else by_object_id(row.get("rel_objectid"))
+                )
                 digest = hashlib.sha256(content).hexdigest()
                 yield key, Attachment(parent, str(row.get("att_name") or ""), len(content), digest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ WHOLE = (Result.VERIFIED, Result.DESCRIBED)
 """Results of items of which nothing is missing: what is not saved of them, the portal did not have."""
 
 _OF_LAYERS = ("geodatabase", "rows", "attachments", "attachment")
+_LAST = ("definition", "rows", "attachments")
+"""What comes last when differences are told in words, in this order."""
 _OF_MANY = ("picture", "info", "resource")
 """Parts of which an item may have several; they are told apart by their path."""
 _OF_ONE_PAYLOAD = ("source", "tiles")
@@ -51,26 +53,31 @@ class ItemChanges:
     def __str__(self) -> str:
         """In plain words: `title, sharing; data: 3 changes; rows: +12 -1 ~4`."""
         fields: dict[str, None] = {}
-        parts: dict[str, Counter[Change]] = {}
+        parts: dict[str, list[Difference]] = {}
         for each in self.differences:
             if each.part in ("item", "sharing"):
                 fields[each.where.split(" / ")[0] if each.part == "item" else "sharing"] = None
             else:
-                parts.setdefault(each.part, Counter())[each.change] += 1
+                parts.setdefault(each.part, []).append(each)
         if self.rows:
-            parts["rows"] = Counter(self.rows) + Counter({"not compared": parts.get("rows", Counter())["not compared"]})
-        said = [_said(part, counts) for part, counts in parts.items()]
+            parts.setdefault("rows", [])
+        said = [self._said(part, parts[part]) for part in sorted(parts, key=_place_in_words)]
         return "; ".join(filter(None, [", ".join(fields), *said, self.result]))
 
+    def _said(self, part: str, differences: Sequence[Difference]) -> str:
+        word = _WORDS.get(part, part)
+        counts = self.rows if part == "rows" else Counter(each.change for each in differences)
+        number = sum(counts.values()) - counts.get("not compared", 0)
+        if not number:
+            return f"{word}: not compared"
+        if part in ("rows", "attachments"):
+            return f"{word}: {tally(counts)}"
+        is_whole = number == 1 and not differences[0].where
+        return word if is_whole else f"{word}: {counted(number, 'change')}"
 
-def _said(part: str, counts: Mapping[Change, int]) -> str:
-    word = _WORDS.get(part, part)
-    number = sum(counts.values()) - counts.get("not compared", 0)
-    if not number:
-        return f"{word}: not compared"
-    if part in ("rows", "attachments"):
-        return f"{word}: {tally(counts)}"
-    return f"{word}: {counted(number, 'change')}"
+
+def _place_in_words(part: str) -> int:
+    return _LAST.index(part) if part in _LAST else -1
 
 
 def compare_versions(store: Store, before: Outcome, after: Outcome, *, listed: int) -> ItemChanges:

@@ -136,6 +136,11 @@ class _Side:
         return key_of(row.global_id) if self._by_global_id else row.object_id
 
 
+def by_object_id(object_id: object) -> str:
+    """What a row is called that has no GlobalID, or whose GlobalID is not told."""
+    return f"{object_id} (object id)"
+
+
 def digest(content: bytes) -> int:
     """Eight bytes of a hash, as a number."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), signed=True)

@@ -12,7 +12,7 @@ from agolkit.compare.attachments import attachment_differences
 from agolkit.compare.descriptions import definition_differences
 from agolkit.compare.difference import Change, Difference, difference
 from agolkit.compare.layers import compare_layer
-from agolkit.compare.rows import Row, RowChanges
+from agolkit.compare.rows import Row, RowChanges, by_object_id
 from agolkit.compare.shapes import in_words, moved
 from agolkit.kinds.feature_service.conversion.schema import crs_of
 from agolkit.kinds.feature_service.conversion.tables import SavedLayers
@@ -94,7 +94,7 @@ def _row_differences(changes: RowChanges, saved: SavedLayers, layer: int, *, lis
     for change, before, after in changes.listed:
         row = after or before
         assert row
-        where = [name, f"row {row.global_id if changes.by_global_id else row.object_id}"]
+        where = [name, f"row {row.global_id if changes.by_global_id else by_object_id(row.object_id)}"]
         if before and after:
             yield from _value_differences(where, before, after, fields, _crs(saved, layer), changes)
         else:
