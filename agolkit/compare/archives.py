@@ -9,17 +9,12 @@ from agolkit.compare.difference import MISSING, Difference, difference
 from agolkit.model import Part, in_bytes
 from agolkit.store import Store
 
-LARGEST = 1_000_000_000
-"""Bytes of an archive that is copied to the temporary folder to be looked into."""
-
 
 def archive_differences(store: Store, before: Part, after: Part, where: list[str]) -> Iterator[Difference] | None:
-    """A difference for each file inside; `None` where one of the two is no archive, or too large to be opened for it.
+    """A difference for each file inside; `None` where one of the two is no archive.
 
-    When an archive was made, and in which order its files stand, is no difference.
+    When an archive was made, and in which order its files stand, is no difference. Only its table of contents is read.
     """
-    if max(before.blob.size, after.blob.size) > LARGEST:
-        return None
     old, new = _members(store, before), _members(store, after)
     if old is None or new is None:
         return None
@@ -31,11 +26,8 @@ def archive_differences(store: Store, before: Part, after: Part, where: list[str
 
 
 def _members(store: Store, part: Part) -> dict[str, tuple[int, int]] | None:
-    with store.open_blob(part.blob.sha256) as stream:
-        if not stream.read(4).startswith(b"PK\x03\x04"):
-            return None
     try:
-        with store.copied(part.blob.sha256) as spool, zipfile.ZipFile(spool.path()) as archive:
+        with store.open_blob(part.blob.sha256) as stream, zipfile.ZipFile(stream) as archive:
             return {each.filename: (each.file_size, each.CRC) for each in archive.infolist() if not each.is_dir()}
     except zipfile.BadZipFile:
         return None
