@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agolkit.compare.difference import MISSING, Difference, difference
+from agolkit.compare.layers import OpenLayers
 from agolkit.compare.rows import by_object_id
 from agolkit.kinds.feature_service.conversion.tables import SavedLayers, open_table
 from agolkit.model import in_bytes
@@ -38,7 +39,7 @@ class Attachment:
         return self.name == other.name and (self.sha256 == other.sha256 if is_saved else self.size == other.size)
 
 
-def attachment_differences(before: SavedLayers, after: SavedLayers, layer: int) -> Iterator[Difference]:
+def attachment_differences(before: OpenLayers, after: OpenLayers, layer: int) -> Iterator[Difference]:
     """A difference for each attachment of a layer that is new, gone, renamed, or another file."""
     old, new = saved_attachments(before, layer), saved_attachments(after, layer)
     for key in [*old, *(key for key in new if key not in old)]:
@@ -46,14 +47,12 @@ def attachment_differences(before: SavedLayers, after: SavedLayers, layer: int) 
         named = other or one
         if named and not (one and other and one.is_same(other)):
             told = (MISSING if each is None else str(each) for each in (one, other))
-            yield difference("attachments", [after.name(layer), f"row {named.row}", named.name], *told)
+            yield difference("attachments", [after.saved.name(layer), f"row {named.row}", named.name], *told)
 
 
-def saved_attachments(saved: SavedLayers, layer: int) -> dict[Any, Attachment]:
+def saved_attachments(side: OpenLayers, layer: int) -> dict[Any, Attachment]:
     """The attachments of a layer by GlobalID; by row and id where the service gives them none."""
-    if layer in saved.in_rows:
-        return dict(_in_rows(saved, layer))
-    return dict(_in_geodatabase(saved, layer))
+    return dict(_in_rows(side.saved, layer) if layer in side.saved.in_rows else _in_geodatabase(side, layer))
 
 
 def _in_rows(saved: SavedLayers, layer: int) -> Iterator[tuple[Any, Attachment]]:
@@ -65,20 +64,17 @@ def _in_rows(saved: SavedLayers, layer: int) -> Iterator[tuple[Any, Attachment]]
         yield key, Attachment(row, str(fact.get("name") or ""), size, part.blob.sha256 if part else "")
 
 
-def _in_geodatabase(saved: SavedLayers, layer: int) -> Iterator[tuple[Any, Attachment]]:
-    if not saved.proven[layer]["attachments"]:
+def _in_geodatabase(side: OpenLayers, layer: int) -> Iterator[tuple[Any, Attachment]]:
+    if not side.saved.proven[layer]["attachments"]:
         return
-    with (
-        saved.geodatabase() as geodatabase,
-        open_table(geodatabase, saved.in_geodatabase[layer] + _ATTACHED, at_once=_AT_ONCE) as table,
-    ):
+    name = side.saved.in_geodatabase[layer] + _ATTACHED
+    with open_table(side.geodatabase, name, at_once=_AT_ONCE) as table:
         for batch in table.batches:
             for each in batch.to_pylist():
                 row = {name.casefold(): value for name, value in each.items()}
                 content = row.get("data") or b""
                 key = plain_id(row["globalid"]) if row.get("globalid") else row[table.object_id.casefold()]
-                parent = (
-                    plain_id(row["rel_globalid"]) if row.get("rel_globalid") else by_object_id(row.get("rel_objectid"))
-                )
+                of_row = row.get("rel_globalid")
+                parent = plain_id(of_row) if of_row else by_object_id(row.get("rel_objectid"))
                 digest = hashlib.sha256(content).hexdigest()
                 yield key, Attachment(parent, str(row.get("att_name") or ""), len(content), digest)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from agolkit.errors import AgolkitError, CheckFailed, StoreDamaged
 from agolkit.model import shown
 
 Change = Literal["added", "removed", "changed", "not compared"]
@@ -30,6 +31,10 @@ class Difference:
     after: str = ""
 
 
+UNREADABLE = (StoreDamaged, CheckFailed, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+"""What is raised where a saved file is damaged, or has not the form that files of its sort have."""
+
+
 class _Missing:
     """Stands for a value that is not there."""
 
@@ -42,6 +47,14 @@ def difference(part: str, where: Iterable[str], before: Any, after: Any) -> Diff
     change: Change = "added" if before is MISSING else "removed" if after is MISSING else "changed"
     texts = "" if before is MISSING else as_text(before), "" if after is MISSING else as_text(after)
     return Difference(part, shown(" / ".join(where)), change, *_excerpts(*texts))
+
+
+def not_compared(part: str, where: str, reason: object) -> Difference:
+    """What stands in the place of differences that cannot be told."""
+    is_ours = isinstance(reason, AgolkitError | str)
+    return Difference(
+        part, where, "not compared", after=str(reason) if is_ours else f"{type(reason).__name__}: {reason}"
+    )
 
 
 def as_text(value: Any) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 
 from agolkit.compare.archives import archive_differences
 from agolkit.compare.descriptions import description_differences, item_differences, sharing_differences
-from agolkit.compare.difference import MISSING, Change, Difference, difference, tally
+from agolkit.compare.difference import MISSING, UNREADABLE, Change, Difference, difference, not_compared, tally
 from agolkit.compare.documents import document_differences
 from agolkit.compare.services import compare_services
-from agolkit.errors import AgolkitError, CheckFailed, StoreDamaged
 from agolkit.model import Outcome, Part, Result, counted, in_bytes
 from agolkit.store import Store
 
@@ -31,8 +30,6 @@ _WORDS = {"overrides": "popups and symbols", "picture": "pictures", "info": "for
 _DOCUMENTS = (".json", ".ipynb")
 _LARGEST = 100_000_000
 """Bytes of a document that is compared as one."""
-_UNREADABLE = (StoreDamaged, CheckFailed, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
-"""What is raised where a saved file is damaged, or has not the form that files of its sort have."""
 
 
 @dataclass(slots=True)
@@ -61,7 +58,7 @@ class ItemChanges:
                 parts.setdefault(each.part, []).append(each)
         if self.rows:
             parts.setdefault("rows", [])
-        said = [self._said(part, parts[part]) for part in sorted(parts, key=_place_in_words)]
+        said = [self._said(part, parts[part]) for part in sorted(parts, key=_rank)]
         return "; ".join(filter(None, [", ".join(fields), *said, self.result]))
 
     def _said(self, part: str, differences: Sequence[Difference]) -> str:
@@ -76,7 +73,7 @@ class ItemChanges:
         return word if is_whole else f"{word}: {counted(number, 'change')}"
 
 
-def _place_in_words(part: str) -> int:
+def _rank(part: str) -> int:
     return _LAST.index(part) if part in _LAST else -1
 
 
@@ -99,15 +96,19 @@ def compare_versions(store: Store, before: Outcome, after: Outcome, *, listed: i
             continue
         if one and other:
             changes.differences += _guarded(store, one, other)
+        elif one and _is_other_form(key, old, new):
+            changes.differences.append(
+                not_compared(key, "", "one backup has what it was published from, the other an export")
+            )
         elif (before if other else after).result in WHOLE and not _is_other_form(key, old, new):
-            changes.differences += [_whole_part(one, other)]
+            changes.differences.append(_whole_part(one, other))
     if "definition" in old and "definition" in new and _layer_blobs(before) != _layer_blobs(after):
         try:
             service = compare_services(store, before, after, listed=listed)
             changes.differences += service.differences
             changes.rows = service.rows
-        except _UNREADABLE as error:
-            changes.differences.append(Difference("definition", "layers", "not compared", after=_reason(error)))
+        except UNREADABLE as error:
+            changes.differences.append(not_compared("definition", "", error))
     return changes
 
 
@@ -137,12 +138,8 @@ def _guarded(store: Store, before: Part, after: Part) -> list[Difference]:
     """The differences between two files; of damaged ones the reason why they cannot be told."""
     try:
         return list(_part_differences(store, before, after))
-    except _UNREADABLE as error:
-        return [Difference(before.name, _place(after), "not compared", after=_reason(error))]
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, AgolkitError) else f"{type(error).__name__}: {error}"
+    except UNREADABLE as error:
+        return [not_compared(before.name, _place(after), error)]
 
 
 def _part_differences(store: Store, before: Part, after: Part) -> Iterator[Difference]:

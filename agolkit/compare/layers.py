@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -109,29 +110,41 @@ class TableRows(SavedRows):
         return stamps
 
 
-def compare_layer(before: SavedLayers, after: SavedLayers, layer: int, *, listed: int) -> RowChanges:
+class OpenLayers:
+    """The saved layers of one backup while they are compared; their geodatabase is copied and opened once."""
+
+    def __init__(self, saved: SavedLayers, stack: ExitStack) -> None:
+        self.saved = saved
+        self._stack = stack
+
+    @cached_property
+    def geodatabase(self) -> str:
+        """What GDAL opens to read the saved geodatabase."""
+        return self._stack.enter_context(self.saved.geodatabase())
+
+    def lines(self, layer: int, stack: ExitStack) -> SavedRows:
+        """The rows of a layer as they were sent, open as long as `stack`."""
+        spool = stack.enter_context(self.saved.copied(rows_path(layer)))
+        return LineRows(spool, self.saved.described.get(layer, {}), self.saved.in_rows[layer].get("header") or {})
+
+    def table(self, layer: int, *, in_seconds: bool) -> SavedRows:
+        """The rows of a layer as a table, from whatever form they have."""
+        raw, saved = self.saved.described.get(layer, {}), self.saved
+        if layer in saved.in_geodatabase:
+            return TableRows(lambda: saved.geodatabase_rows(self.geodatabase, layer), raw, in_seconds=in_seconds)
+        return TableRows(lambda: saved.rows(layer, for_geodatabase=True), raw, in_seconds=in_seconds)
+
+
+def compare_layer(before: OpenLayers, after: OpenLayers, layer: int, *, listed: int) -> RowChanges:
     """How the rows of a layer differ that both backups hold, by the form that both have, where there is one."""
-    in_rows = layer in before.in_rows and layer in after.in_rows
-    same_form = in_rows or (layer in before.in_geodatabase and layer in after.in_geodatabase)
+    sides = before, after
+    in_rows = all(layer in side.saved.in_rows for side in sides)
+    same_form = in_rows or all(layer in side.saved.in_geodatabase for side in sides)
     with ExitStack() as stack:
         one, other = (
-            _lines_of(stack, saved, layer) if in_rows else _table_of(stack, saved, layer, same_form=same_form)
-            for saved in (before, after)
+            side.lines(layer, stack) if in_rows else side.table(layer, in_seconds=not same_form) for side in sides
         )
         return compare_rows(one, other, listed=listed, with_geometry=same_form)
-
-
-def _lines_of(stack: ExitStack, saved: SavedLayers, layer: int) -> SavedRows:
-    spool = stack.enter_context(saved.copied(rows_path(layer)))
-    return LineRows(spool, saved.described.get(layer, {}), saved.in_rows[layer].get("header") or {})
-
-
-def _table_of(stack: ExitStack, saved: SavedLayers, layer: int, *, same_form: bool) -> SavedRows:
-    raw = saved.described.get(layer, {})
-    if layer in saved.in_geodatabase:
-        geodatabase = stack.enter_context(saved.geodatabase())
-        return TableRows(lambda: saved.geodatabase_rows(geodatabase, layer), raw, in_seconds=not same_form)
-    return TableRows(lambda: saved.rows(layer, for_geodatabase=True), raw, in_seconds=not same_form)
 
 
 def global_id_field(raw: Mapping[str, Any]) -> str:

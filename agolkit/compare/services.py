@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from agolkit.compare.attachments import attachment_differences
 from agolkit.compare.descriptions import definition_differences
-from agolkit.compare.difference import Change, Difference, difference
-from agolkit.compare.layers import compare_layer
+from agolkit.compare.difference import UNREADABLE, Change, Difference, difference, not_compared
+from agolkit.compare.layers import OpenLayers, compare_layer
 from agolkit.compare.rows import Row, RowChanges, by_object_id
 from agolkit.compare.shapes import in_words, moved
 from agolkit.kinds.feature_service.conversion.schema import crs_of
@@ -39,16 +40,25 @@ def compare_services(store: Store, before: Outcome, after: Outcome, *, listed: i
     layer that its data was last edited at the same moment, and there are as many. A view's word does not count.
     """
     changes = ServiceChanges()
-    old, new = SavedLayers(store, before), SavedLayers(store, after)
-    changes.differences += definition_differences(old.definition, new.definition)
-    trusted = not is_view(before.item, old.definition) and not is_view(after.item, new.definition)
-    for layer in sorted({*old.ids} & {*new.ids}):
-        if _may_differ(old, new, layer, trusted=trusted):
-            found = compare_layer(old, new, layer, listed=listed)
-            changes.rows.update(found.counts)
-            changes.differences += _row_differences(found, new, layer, listed=listed)
-        if _attachments_may_differ(before, after, old, new, layer, trusted=trusted):
-            changes.differences += attachment_differences(old, new, layer)
+    with ExitStack() as stack:
+        old, new = (OpenLayers(SavedLayers(store, outcome), stack) for outcome in (before, after))
+        changes.differences += definition_differences(old.saved.definition, new.saved.definition)
+        trusted = not is_view(before.item, old.saved.definition) and not is_view(after.item, new.saved.definition)
+        for layer in sorted({*old.saved.ids} & {*new.saved.ids}):
+            name = new.saved.name(layer)
+            try:
+                if _may_differ(old.saved, new.saved, layer, trusted=trusted):
+                    found = compare_layer(old, new, layer, listed=listed)
+                    changes.rows.update(found.counts)
+                    changes.differences += _row_differences(found, new.saved, layer, listed=listed)
+            except UNREADABLE as error:
+                changes.differences.append(not_compared("rows", name, error))
+            try:
+                is_left_out = any(f"attachments of layer {name!r}" in each.left_out for each in (before, after))
+                if not is_left_out and _attachments_may_differ(old.saved, new.saved, layer, trusted=trusted):
+                    changes.differences += attachment_differences(old, new, layer)
+            except UNREADABLE as error:
+                changes.differences.append(not_compared("attachments", name, error))
     return changes
 
 
@@ -60,22 +70,18 @@ def _may_differ(before: SavedLayers, after: SavedLayers, layer: int, *, trusted:
     return not (trusted and _is_unedited(before, after, layer))
 
 
-def _attachments_may_differ(
-    before: Outcome, after: Outcome, old: SavedLayers, new: SavedLayers, layer: int, *, trusted: bool
-) -> bool:
-    said = f"attachments of layer {new.name(layer)!r}"
-    if any(said in outcome.left_out for outcome in (before, after)):
-        return False
+def _attachments_may_differ(before: SavedLayers, after: SavedLayers, layer: int, *, trusted: bool) -> bool:
+    """Whether the attachments of a layer have to be looked at to know."""
     path = attachments_path(layer)
-    if layer in old.in_rows and layer in new.in_rows:
+    if layer in before.in_rows and layer in after.in_rows:
         # The list need not move when a file is replaced, so the files count too.
         folder = path.removesuffix(".jsonl.gz") + "/"
         files = [
             {at: part.blob for at, part in saved.parts.items() if at == path or at.startswith(folder)}
-            for saved in (old, new)
+            for saved in (before, after)
         ]
         return files[0] != files[1]
-    return not (trusted and _is_unedited(old, new, layer))
+    return not (trusted and _is_unedited(before, after, layer))
 
 
 def _is_unedited(before: SavedLayers, after: SavedLayers, layer: int) -> bool:
@@ -105,7 +111,7 @@ def _row_differences(changes: RowChanges, saved: SavedLayers, layer: int, *, lis
             yield Difference("rows", f"{name} / and {counted(number - listed, 'more row')}", change)
     if not changes.with_geometry and raw.get("geometryType"):
         reason = "one backup has a geodatabase, the other rows: coordinates are not the same in both"
-        yield Difference("rows", f"{name} / geometry", "not compared", after=reason)
+        yield not_compared("rows", f"{name} / geometry", reason)
 
 
 def _value_differences(
