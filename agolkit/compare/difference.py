@@ -51,10 +51,8 @@ def difference(part: str, where: Iterable[str], before: Any, after: Any) -> Diff
 
 def not_compared(part: str, where: str, reason: object) -> Difference:
     """What stands in the place of differences that cannot be told."""
-    is_ours = isinstance(reason, AgolkitError | str)
-    return Difference(
-        part, where, "not compared", after=str(reason) if is_ours else f"{type(reason).__name__}: {reason}"
-    )
+    said = str(reason) if isinstance(reason, AgolkitError | str) else f"{type(reason).__name__}: {reason}"
+    return Difference(part, where, "not compared", after=said)
 
 
 def as_text(value: Any) -> str:

@@ -25,7 +25,7 @@ _LAST = ("definition", "rows", "attachments")
 _OF_MANY = ("picture", "info", "resource")
 """Parts of which an item may have several; they are told apart by their path."""
 _OF_ONE_PAYLOAD = ("source", "tiles")
-"""Two forms in which the same tiles are saved."""
+"""What tiles were published from, or an export of them."""
 _WORDS = {"overrides": "popups and symbols", "picture": "pictures", "info": "form", "resource": "resources"}
 _DOCUMENTS = (".json", ".ipynb")
 _LARGEST = 100_000_000
@@ -96,11 +96,10 @@ def compare_versions(store: Store, before: Outcome, after: Outcome, *, listed: i
             continue
         if one and other:
             changes.differences += _guarded(store, one, other)
-        elif one and _is_other_form(key, old, new):
-            changes.differences.append(
-                not_compared(key, "", "one backup has what it was published from, the other an export")
-            )
-        elif (before if other else after).result in WHOLE and not _is_other_form(key, old, new):
+        elif key in _OF_ONE_PAYLOAD and all(any(form in side for form in _OF_ONE_PAYLOAD) for side in (old, new)):
+            if one:
+                changes.differences.append(not_compared(key, "", "one backup has the original, the other an export"))
+        elif (before if other else after).result in WHOLE:
             changes.differences.append(_whole_part(one, other))
     if "definition" in old and "definition" in new and _layer_blobs(before) != _layer_blobs(after):
         try:
@@ -123,10 +122,6 @@ def _by_key(outcome: Outcome) -> dict[str, Part]:
 
 def _layer_blobs(outcome: Outcome) -> set[tuple[str, str]]:
     return {(part.path, part.blob.sha256) for part in outcome.parts if part.name in (*_OF_LAYERS, "definition")}
-
-
-def _is_other_form(key: str, old: Mapping[str, Part], new: Mapping[str, Part]) -> bool:
-    return key in _OF_ONE_PAYLOAD and all(any(form in side for form in _OF_ONE_PAYLOAD) for side in (old, new))
 
 
 def _access_differences(before: Outcome, after: Outcome) -> Iterator[Difference]:

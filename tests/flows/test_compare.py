@@ -359,6 +359,22 @@ def test_layers_are_compared_in_whatever_form_they_were_saved(
     assert what == "rows: +1 ~1; attachments: ~1"
 
 
+def test_dates_are_the_same_in_either_form(springfield: Sandbox, store: Store) -> None:
+    """Fields of every type, also moments with an offset, do not differ by the form in which they were saved."""
+    editor = Editor(springfield)
+    item = editor.item("Work Orders", "Feature Service")
+    options = {"types": ["Feature Service"], "owners": [item.owner]}
+    a = ak.backup(editor.portal, store, ak.BackupOptions.from_mapping({**options, "feature_format": "fgdb"})).backup
+    row = editor.layer(item).features[7]["attributes"]
+    name = next(each["name"] for each in editor.layer(item).fields if each["type"] == "esriFieldTypeString")
+    editor.edit(item, "0/applyEdits", updates=[{"attributes": {"OBJECTID": row["OBJECTID"], name: "other"}}])
+    b = ak.backup(editor.portal, store, ak.BackupOptions.from_mapping({**options, "feature_format": "rows"})).backup
+    frame = ak.compare_item(store, a, b, item.id)
+    changed = frame[(frame["change"] != "not compared") & ~frame["where"].str.contains("/ Edit")]
+    assert list(changed["after"]) == ["other"]
+    assert list(ak.compare(store, a, b, items=[item.id])["what"]) == ["rows: ~1"]
+
+
 def test_what_could_not_be_saved_is_not_called_removed(springfield: Sandbox, store: Store) -> None:
     """A part that one backup lacks because it failed is a difference of results, before and after it is saved again."""
     editor = Editor(springfield)
