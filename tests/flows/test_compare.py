@@ -365,9 +365,10 @@ def test_dates_are_the_same_in_either_form(springfield: Sandbox, store: Store) -
     item = editor.item("Work Orders", "Feature Service")
     options = {"types": ["Feature Service"], "owners": [item.owner]}
     a = ak.backup(editor.portal, store, ak.BackupOptions.from_mapping({**options, "feature_format": "fgdb"})).backup
-    row = editor.layer(item).features[7]["attributes"]
-    name = next(each["name"] for each in editor.layer(item).fields if each["type"] == "esriFieldTypeString")
-    editor.edit(item, "0/applyEdits", updates=[{"attributes": {"OBJECTID": row["OBJECTID"], name: "other"}}])
+    layer = editor.layer(item)
+    name = next(each["name"] for each in layer.fields if each["type"] == "esriFieldTypeString")
+    updates = [{"attributes": {"OBJECTID": layer.features[7]["attributes"]["OBJECTID"], name: "other"}}]
+    editor.edit(item, f"{layer.id}/applyEdits", updates=updates)
     b = ak.backup(editor.portal, store, ak.BackupOptions.from_mapping({**options, "feature_format": "rows"})).backup
     frame = ak.compare_item(store, a, b, item.id)
     changed = frame[(frame["change"] != "not compared") & ~frame["where"].str.contains("/ Edit")]
