@@ -8,6 +8,8 @@ from typing import Any
 import pyproj
 import shapely
 
+from agolkit.kinds.feature_service.conversion.curves import is_simple
+
 KINDS = {"points": "multipoint", "paths": "line", "rings": "polygon", "curvePaths": "line", "curveRings": "polygon"}
 
 
@@ -18,10 +20,9 @@ def in_words(geometry: Any) -> str:
     if at := position(geometry):
         return f"point {at[0]:.10g}, {at[1]:.10g}"
     if isinstance(geometry, bytes):
-        try:
-            shape = shapely.from_wkb(geometry)
-        except shapely.errors.ShapelyError:  # a curve
-            return f"geometry of {len(geometry):,} bytes"
+        if not is_simple(geometry):
+            return f"with curves, {len(geometry):,} bytes"
+        shape = shapely.from_wkb(geometry)
         return f"{shape.geom_type.lower()}, {shapely.count_coordinates(shape):,} vertices"
     kind = next((key for key in KINDS if key in geometry), "")
     return f"{KINDS[kind]}, {sum(1 for _ in _vertices(geometry[kind])):,} vertices" if kind else "no coordinates"

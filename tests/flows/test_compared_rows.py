@@ -168,7 +168,7 @@ def test_geometries_of_a_geodatabase_in_words() -> None:
     assert in_words(encode({"x": 11.5, "y": 48})) == "point 11.5, 48"
     assert in_words(encode({"paths": [[[0, 0], [1, 1]]]})) == "multilinestring, 2 vertices"
     arc = Encoder(False, False, keep_arcs=True)({"curvePaths": [[[0, 0], {"c": [[3, 3], [1, 4]]}]]})
-    assert in_words(arc) == f"geometry of {len(arc or b'')} bytes"
+    assert in_words(arc) == f"with curves, {len(arc or b'')} bytes"
 
 
 def test_how_far_a_point_was_moved() -> None:
