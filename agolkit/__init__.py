@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agolkit.backup import backup
+    from agolkit.compare import compare, compare_item, history
     from agolkit.errors import AgolkitError
     from agolkit.fetch import fetch
     from agolkit.forms import BackupForm
@@ -45,8 +46,11 @@ _HOMES = {
     "Store": "agolkit.store",
     "VerifyReport": "agolkit.verify",
     "backup": "agolkit.backup",
+    "compare": "agolkit.compare",
+    "compare_item": "agolkit.compare",
     "connect": "agolkit.portal",
     "fetch": "agolkit.fetch",
+    "history": "agolkit.compare",
     "list_items": "agolkit.inventory",
     "load_items": "agolkit.manifest",
     "load_layer": "agolkit.kinds.feature_service.conversion.frames",
@@ -66,8 +70,11 @@ __all__ = [
     "Store",
     "VerifyReport",
     "backup",
+    "compare",
+    "compare_item",
     "connect",
     "fetch",
+    "history",
     "list_items",
     "load_items",
     "load_layer",

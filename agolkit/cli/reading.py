@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
@@ -76,3 +77,35 @@ def fetch(
     """
     done = ak.fetch(ak.open_store(store, create=False), backup, to, items=ids, format=format)
     console.say(json.dumps(asdict(done)) if as_json else done)
+
+
+@commands.command(short_help="Say what changed between two backups of STORE.")
+@click.argument("store")
+@click.argument("a")
+@click.argument("b", default="latest")
+@click.option("--item", "item_id", metavar="ID", help="What changed in this item, difference by difference.")
+@with_json
+def compare(store: str, a: str, b: str, item_id: str | None, as_json: bool) -> None:
+    """Say which items were added, removed and changed from backup A to backup B (the newest complete one).
+
+    With --item, what changed in one item: which layer, filter or widget, which rows, attributes and attachments.
+    """
+    opened = ak.open_store(store, create=False)
+    if item_id:
+        differences = ak.compare_item(opened, a, b, item_id)
+        console.show_table(differences, ["part", "change", "where", "before", "after"], as_json)
+    else:
+        changes = ak.compare(opened, a, b)
+        console.show_table(changes, ["item_id", "title", "type", "change", "what"], as_json)
+
+
+@commands.command(short_help="Show the versions of an ITEM in all backups of STORE.")
+@click.argument("store")
+@click.argument("item")
+@with_json
+def history(store: str, item: str, as_json: bool) -> None:
+    """Show the versions of an ITEM (its id) through all backups of STORE, and how to fetch one of them."""
+    versions = ak.history(ak.open_store(store, create=False), item)
+    console.show_table(versions, ["backup", "modified", "title", "owner", "result", "version", "what"], as_json)
+    if not as_json:
+        console.say(f"\nTo get one of them: agolkit fetch {shlex.quote(store)} BACKUP TO --item {item}")

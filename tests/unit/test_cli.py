@@ -83,7 +83,7 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> None:
     """Every command is in the help, and each has a help of its own with `--json`."""
     names = ["demo", "backup", "notebooks", "check", "items", "plan", "list", "show", "verify", "fetch", "unlock"]
-    names.append("sandbox")
+    names += ["sandbox", "compare", "history"]
     code, said, _ = agolkit("--help")
     assert code == 0
     listed = [line.split()[0] for line in said.partition("Commands:")[2].splitlines() if line.strip()]
@@ -223,7 +223,9 @@ def test_notebooks_are_copied_and_never_overwritten(
     code, said, _ = agolkit("notebooks", tmp_path / "mine", "--json")
     assert code == 0
     copied = [Path(path) for path in json.loads(said)]
-    assert {"backup.ipynb", "explore.ipynb", "nightly.yaml", "backup.sh"} <= {path.name for path in copied}
+    assert {"backup.ipynb", "compare.ipynb", "explore.ipynb", "nightly.yaml", "backup.sh"} <= {
+        path.name for path in copied
+    }
     edited = next(path for path in copied if path.name == "nightly.yaml")
     edited.write_text("mine")
     code, _, err = agolkit("notebooks", tmp_path / "mine")

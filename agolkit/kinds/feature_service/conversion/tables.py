@@ -80,9 +80,10 @@ class SavedLayers:
     def __init__(self, store: Store, outcome: Outcome) -> None:
         self.store = store
         self.parts: dict[str, Part] = {part.path: part for part in outcome.parts}
-        definition = load_definition(store, outcome.parts)
+        self.definition = definition = load_definition(store, outcome.parts)
         self.described = layers_by_id(definition)
-        self.in_geodatabase = {each["id"]: str(each["layer"]) for each in definition.get("geodatabase") or ()}
+        self.proven = {each["id"]: each for each in definition.get("geodatabase") or ()}
+        self.in_geodatabase = {layer: str(each["layer"]) for layer, each in self.proven.items()}
         self.in_rows = {each["id"]: each for each in definition.get("rows") or ()}
 
     @property
