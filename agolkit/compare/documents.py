@@ -75,7 +75,7 @@ class _Walk:
             yield from self._matched(before, after, identity, path) if identity else self._alike(before, after, path)
         elif any(isinstance(each, str | dict) for each in everything):
             yield from self._alike(before, after, path)
-        elif before != after:  # coordinates and the like: nobody wants them number by number
+        elif _plain(before) != _plain(after):  # coordinates and the like: nobody wants them number by number
             yield path, before, after
 
     def _matched(

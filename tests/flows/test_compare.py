@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -385,7 +385,7 @@ def test_what_could_not_be_saved_is_not_called_removed(springfield: Sandbox, sto
     springfield.faults.add(
         Fault(f"/content/items/{item.id}/data", status=403, body={"error": {"code": 403, "message": "no"}})
     )
-    b = ak.backup(editor.portal, store, options).backup
+    b = ak.backup(editor.portal, store, replace(options, full=True)).backup
     springfield.faults.clear()
     c = ak.backup(editor.portal, store, options).backup
 
