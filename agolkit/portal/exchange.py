@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 import urllib3
 from requests import PreparedRequest, Response
 
-from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, SignInError, TokenRejected
+from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, PortalError, SignInError, TokenRejected
 from agolkit.model import Sink
 from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, is_xml_error, not_json, refusal_in
 from agolkit.portal.brake import Brake, Turn
@@ -32,6 +32,10 @@ CHUNK = 16 * 1024
 """As many bytes as TLS brings at once; to wait for more would leave a slow transfer without a sign of life."""
 SMALL = 64 * 1024
 """An answer of more bytes than this is content: no error is that long."""
+
+
+MOST_TOKENS = 10
+"""With so many tokens one request is sent, where they are revoked one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,7 @@ class Exchange:
         values = dict(params or {}) if encoding else {"f": "json", **(params or {})}
         query, form = (None, values) if method == "POST" else (values, None)
         headers = {"Accept-Encoding": encoding} if encoding else None
-        renewed = False
+        tokens = good = 0  # rejections after which there was another token to try, and of tokens that are good
         while True:
             beat()
             with connection_errors(what):
@@ -232,35 +236,57 @@ class Exchange:
             except TokenRejected as rejection:
                 if self._tokens is None or not token:
                     raise
-                if renewed:
-                    self._tokens.note(token, accepted=False)
+                is_other = self._tokens.renew(token)
+                if not is_other and not self.renewable:
+                    raise self._not_renewed(rejection, self._tokens, token) from None
+                tokens, good = tokens + is_other, good + (not is_other)
+                if tokens >= MOST_TOKENS or good >= max(2, self._attempts):
                     raise
-                if not self._tokens.renew(token):
-                    if not self._tokens.renewable:
-                        raise self._not_renewed(rejection) from None
-                    raise
-                renewed = True
                 continue
             finally:
                 response.close()
-            if renewed and self._tokens is not None:
-                self._tokens.note(token, accepted=True)
+            if self._tokens is not None:
+                self._tokens.note_accepted(token)
             return result
 
-    def _not_renewed(self, rejection: TokenRejected) -> AgolkitError:
+    def takes(self, token: str, *, referer: str) -> bool:
+        """Whether the portal takes `token`, whatever its services say to it. Asked once.
+
+        Raises
+        ------
+        PortalError, ConnectionTrouble
+            The portal cannot say. Trying again may help.
+        """
+
+        def signed(request: PreparedRequest) -> PreparedRequest:
+            request.headers[TOKEN_HEADER] = f"Bearer {token}"
+            request.headers["Referer"] = referer
+            return request
+
+        with connection_errors("portals/self"):
+            response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"}, auth=signed)
+        try:
+            about = _json_of(response, "portals/self")
+        except TokenRejected:
+            return False
+        except PortalError as error:
+            if error.transient:
+                raise
+            return True
+        return bool(about.get("user") or about.get("appInfo"))
+
+    def _not_renewed(self, rejection: TokenRejected, tokens: Tokens, token: str) -> AgolkitError:
         """The error for a rejected token that cannot be renewed; where the portal rejects it too, it ends the run."""
         said = (
             "The portal rejects the token: it has expired, was revoked, or was made for another referer. A token that "
             "was given ready-made cannot be renewed; get a new one, or sign in with user name and password."
         )
         try:
-            with connection_errors("portals/self"):
-                response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"})
-            _json_of(response, "portals/self")
-        except TokenRejected:
-            return SignInError(said)
+            is_taken = tokens.takes(token)
         except AgolkitError:
-            pass  # it says nothing about the token now
+            is_taken = True  # it is not known now
+        if not is_taken:
+            return SignInError(said)
         return TokenRejected(said, code=rejection.code, words=rejection.words)
 
     def _url(self, address: str) -> str:
