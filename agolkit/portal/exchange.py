@@ -5,20 +5,16 @@ The smallest repeatable step of the toolkit. Retries happen here and only here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from email.message import Message
+from contextlib import contextmanager
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
-import urllib3
 from requests import PreparedRequest, Response
 
 from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, PortalError, SignInError, TokenRejected
 from agolkit.model import Sink
-from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, is_xml_error, not_json, refusal_in
+from agolkit.portal.bodies import Received, read_content, read_json
 from agolkit.portal.brake import Brake, Turn
 from agolkit.portal.session import PortalSession, connection_errors
 from agolkit.portal.tokens import TOKEN_HEADER, Signature, Tokens, over_https
@@ -28,25 +24,8 @@ from agolkit.retry import with_retries
 T = TypeVar("T")
 
 _SAFE = "/%:@!$&'()*+,;=~"
-CHUNK = 16 * 1024
-"""As many bytes as TLS brings at once; to wait for more would leave a slow transfer without a sign of life."""
-SMALL = 64 * 1024
-"""An answer of more bytes than this is content: no error is that long."""
-
-
 MOST_TOKENS = 10
 """With so many tokens one request is sent, where they are revoked one after the other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A transfer that has arrived completely."""
-
-    size: int
-    stated: int | None
-    """The length that the server stated; `None` where it stated none."""
-    content_type: str
-    file_name: str | None
 
 
 class Exchange:
@@ -144,7 +123,7 @@ class Exchange:
         method = "POST" if post else "GET"
 
         def read(response: Response, what: str, _: Turn) -> dict[str, Any]:
-            answer = _json_of(response, what)
+            answer = read_json(response, what)
             for key, kind in (needs or {}).items():
                 if not isinstance(answer.get(key), kind):
                     raise NotAnAnswer(f"{what}: the answer holds no {key}.")
@@ -158,7 +137,7 @@ class Exchange:
         After a `ConnectionTrouble` or a `ServerTrouble` it is not known whether it happened: look first.
         """
         with self.brake.turn() as turn:
-            return self._answered(turn, "POST", address, params, lambda response, what, _: _json_of(response, what))
+            return self._answered(turn, "POST", address, params, lambda response, what, _: read_json(response, what))
 
     def download(
         self,
@@ -183,7 +162,7 @@ class Exchange:
         """
 
         def read(response: Response, what: str, turn: Turn) -> Received:
-            return _stream(response, what, sink, turn, is_own=self.owns(response.url))
+            return read_content(response, what, sink, turn.accept, is_own=self.owns(response.url))
 
         def step(turn: Turn) -> Received:
             sink.restart()
@@ -226,7 +205,7 @@ class Exchange:
                     params=query,
                     data=form,
                     headers=headers,
-                    stream=bool(encoding),
+                    stream=True,
                     auth=_bare if is_foreign else self._signature or _bare,
                 )
             token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
@@ -264,15 +243,19 @@ class Exchange:
             return request
 
         with connection_errors("portals/self"):
-            response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"}, auth=signed)
+            response = self._session.get(
+                f"{self.rest_url}/portals/self", params={"f": "json"}, auth=signed, stream=True
+            )
         try:
-            about = _json_of(response, "portals/self")
+            about = read_json(response, "portals/self")
         except TokenRejected:
             return False
         except PortalError as error:
             if error.transient:
                 raise
             return True
+        finally:
+            response.close()
         return bool(about.get("user") or about.get("appInfo"))
 
     def _not_renewed(self, rejection: TokenRejected, tokens: Tokens, token: str) -> AgolkitError:
@@ -301,91 +284,3 @@ class Exchange:
 def _bare(request: PreparedRequest) -> PreparedRequest:
     """No signature: for other hosts, and for the sign-in, which must not wait for the token that it is to bring."""
     return request
-
-
-def _json_of(response: Response, what: str) -> dict[str, Any]:
-    """The JSON object of an answer that has been read."""
-    body = response.content
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        answer = None
-    refusal = refusal_in(answer)
-    if refusal is not None:
-        raise error_of_refusal(refusal, what=what, headers=response.headers)
-    if response.status_code >= 300:
-        raise error_of_status(response.status_code, what=what, headers=response.headers)
-    if not isinstance(answer, dict):
-        raise not_json(body, what=what)
-    return answer
-
-
-def _stream(response: Response, what: str, sink: Sink, turn: Turn, *, is_own: bool) -> Received:
-    """Pass the body on to `sink`, once its first bytes show that it is content."""
-    headers = response.headers
-    length = headers.get("Content-Length", "")
-    stated = int(length) if length.isdigit() and "Content-Encoding" not in headers else None
-    file_name = _file_name(headers.get("Content-Disposition", ""))
-    chunks = _chunks(response, what)
-    head = next(chunks, b"")
-    if len(head) < SMALL:
-        # Only a short body can be an error, and only a complete one can be parsed.
-        for chunk in chunks:
-            head += chunk
-            if len(head) >= SMALL:
-                break
-    _refuse_errors(response, what, head, file_name, is_own=is_own)
-    turn.accept()
-    size = 0
-    if head:
-        sink.write(head)
-        size = len(head)
-    for chunk in chunks:
-        sink.write(chunk)
-        size += len(chunk)
-    if stated is not None and size != stated:
-        raise NotAnAnswer(f"{what}: {size:,} bytes arrived, the server stated {stated:,}.")
-    return Received(size, stated, headers.get("Content-Type", ""), file_name)
-
-
-def _refuse_errors(response: Response, what: str, head: bytes, file_name: str | None, *, is_own: bool) -> None:
-    """Raise one of our errors where an answer is not the content that was asked for."""
-    if len(head) < SMALL and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        try:
-            refusal = refusal_in(json.loads(head))
-        except (ValueError, RecursionError):
-            refusal = None
-        if refusal is not None:
-            raise error_of_refusal(refusal, what=what, headers=response.headers)
-    if response.status_code not in (200, 204):
-        raise error_of_status(response.status_code, what=what, headers=response.headers, foreign=not is_own)
-    names = (file_name or "", response.url.partition("?")[0])
-    if is_html(head[:4096]) and not any(name.lower().endswith((".html", ".htm", ".xhtml")) for name in names):
-        raise NotAnAnswer(f"{what}: a web page was answered where a file was expected.")
-    if len(head) < SMALL and is_xml_error(head):
-        raise NotAnAnswer(f"{what}: an error of an object store was answered where a file was expected.")
-
-
-def _chunks(response: Response, what: str) -> Iterator[bytes]:
-    """The body in pieces, each a sign of life; passed on as they come, so that their number can be compared."""
-    encoded = "Content-Encoding" in response.headers
-    raw: urllib3.HTTPResponse = response.raw
-    while True:
-        with connection_errors(what):
-            chunk = raw.read(CHUNK, decode_content=encoded)
-        beat()
-        if not chunk:
-            return
-        yield chunk
-
-
-def _file_name(disposition: str) -> str | None:
-    """The file name of a Content-Disposition header, in whichever of its spellings."""
-    message = Message()
-    message["Content-Disposition"] = disposition
-    name = message.get_filename()
-    if not name:
-        return None
-    with suppress(ValueError):
-        name = name.encode("latin-1").decode("utf-8")  # many servers send UTF-8 where Latin-1 is meant
-    return unquote(name) if "%" in name and "filename*" not in disposition else name

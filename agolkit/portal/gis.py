@@ -15,8 +15,8 @@ from arcgis.gis import GIS
 
 from agolkit.errors import ConnectionTrouble, RateLimited, ServerTrouble
 from agolkit.portal.answers import error_of_status, refusal_in
+from agolkit.portal.bodies import SMALL
 from agolkit.portal.brake import Brake, Turn
-from agolkit.portal.exchange import SMALL
 from agolkit.portal.session import PortalSession
 from agolkit.portal.tokens import TOKEN_HEADER, Signature
 from agolkit.retry import with_retries
