@@ -5,21 +5,17 @@ The smallest repeatable step of the toolkit. Retries happen here and only here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from email.message import Message
+from contextlib import contextmanager
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import quote
 
-import urllib3
 from requests import PreparedRequest, Response
 
 from agolkit.addresses import without_query
 from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, PortalError, SignInError, TokenRejected
 from agolkit.model import Sink
-from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, is_xml_error, not_json, refusal_in
+from agolkit.portal.bodies import Received, read_content, read_head, read_json
 from agolkit.portal.brake import Brake, Turn
 from agolkit.portal.session import PortalSession, connection_errors
 from agolkit.portal.tokens import TOKEN_HEADER, Signature, Tokens, over_https
@@ -29,25 +25,8 @@ from agolkit.retry import with_retries
 T = TypeVar("T")
 
 _SAFE = "/%:@!$&'()*+,;=~"
-CHUNK = 16 * 1024
-"""As many bytes as TLS brings at once; to wait for more would leave a slow transfer without a sign of life."""
-LARGEST = 256 << 20
-"""Bytes of an answer in JSON; it is in memory as a whole. A list of the portal has a few megabytes."""
-SMALL = 64 * 1024
-"""An answer of more bytes than this is content: no error is that long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A transfer that has arrived completely."""
-
-    size: int
-    stated: int | None
-    """The length that the server stated; `None` where it stated none."""
-    content_type: str
-    file_name: str | None
-    tag: str = ""
-    """What changes with the content, in the server's own words (`ETag`, else `Last-Modified`); empty: none."""
+MOST_TOKENS = 10
+"""With so many tokens one request is sent, where they are revoked one after the other."""
 
 
 class Exchange:
@@ -145,7 +124,7 @@ class Exchange:
         method = "POST" if post else "GET"
 
         def read(response: Response, what: str, _: Turn) -> dict[str, Any]:
-            answer = _json_of(response, what)
+            answer = read_json(response, what)
             for key, kind in (needs or {}).items():
                 if not isinstance(answer.get(key), kind):
                     raise NotAnAnswer(f"{what}: the answer holds no {key}.")
@@ -159,7 +138,7 @@ class Exchange:
         After a `ConnectionTrouble` or a `ServerTrouble` it is not known whether it happened: look first.
         """
         with self.brake.turn() as turn:
-            return self._answered(turn, "POST", address, params, lambda response, what, _: _json_of(response, what))
+            return self._answered(turn, "POST", address, params, lambda response, what, _: read_json(response, what))
 
     def download(
         self,
@@ -184,7 +163,7 @@ class Exchange:
         """
 
         def read(response: Response, what: str, turn: Turn) -> Received:
-            return _stream(response, what, sink, turn, is_own=self.owns(response.url))
+            return read_content(response, what, sink, turn.accept, is_own=self.owns(response.url))
 
         def step(turn: Turn) -> Received:
             sink.restart()
@@ -198,16 +177,8 @@ class Exchange:
 
         An error that is told with status 200 cannot be recognised: compare with what was said when the file came.
         """
-
-        def read(response: Response, what: str, _: Turn) -> Received:
-            if response.status_code != 200:
-                raise error_of_status(response.status_code, what=what, headers=response.headers)
-            length = response.headers.get("Content-Length", "")
-            kind = response.headers.get("Content-Type", "")
-            return Received(0, int(length) if length.isdigit() else None, kind, None, _tag(response))
-
         return self._retried(
-            lambda turn: self._answered(turn, "HEAD", address, {"f": "json"}, read, encoding="identity")
+            lambda turn: self._answered(turn, "HEAD", address, {"f": "json"}, _read_head, encoding="identity")
         )
 
     def _retried(self, step: Callable[[Turn], T]) -> T:
@@ -234,7 +205,7 @@ class Exchange:
         values = dict(params or {}) if encoding else {"f": "json", **(params or {})}
         query, form = (None, values) if method == "POST" else (values, None)
         headers = {"Accept-Encoding": encoding} if encoding else None
-        renewed = False
+        tokens = good = 0  # rejections after which there was another token to try, and of tokens that are good
         while True:
             beat()
             with connection_errors(what):
@@ -254,35 +225,61 @@ class Exchange:
             except TokenRejected as rejection:
                 if self._tokens is None or not token:
                     raise
-                if renewed:
-                    self._tokens.note(token, accepted=False)
+                is_other = self._tokens.renew(token)
+                if not is_other and not self.renewable:
+                    raise self._not_renewed(rejection, self._tokens, token) from None
+                tokens, good = tokens + is_other, good + (not is_other)
+                if tokens >= MOST_TOKENS or good >= max(2, self._attempts):
                     raise
-                if not self._tokens.renew(token):
-                    if not self._tokens.renewable:
-                        raise self._not_renewed(rejection) from None
-                    raise
-                renewed = True
                 continue
             finally:
                 response.close()
-            if renewed and self._tokens is not None:
-                self._tokens.note(token, accepted=True)
+            if self._tokens is not None:
+                self._tokens.note_accepted(token)
             return result
 
-    def _not_renewed(self, rejection: TokenRejected) -> AgolkitError:
+    def takes(self, token: str, *, referer: str) -> bool:
+        """Whether the portal takes `token`, whatever its services say to it. Asked once.
+
+        Raises
+        ------
+        PortalError, ConnectionTrouble
+            The portal cannot say. Trying again may help.
+        """
+
+        def signed(request: PreparedRequest) -> PreparedRequest:
+            request.headers[TOKEN_HEADER] = f"Bearer {token}"
+            request.headers["Referer"] = referer
+            return request
+
+        with connection_errors("portals/self"):
+            response = self._session.get(
+                f"{self.rest_url}/portals/self", params={"f": "json"}, auth=signed, stream=True
+            )
+        try:
+            about = read_json(response, "portals/self")
+        except TokenRejected:
+            return False
+        except PortalError as error:
+            if error.transient:
+                raise
+            return True
+        finally:
+            response.close()
+        return bool(about.get("user") or about.get("appInfo"))
+
+    def _not_renewed(self, rejection: TokenRejected, tokens: Tokens, token: str) -> AgolkitError:
         """The error for a rejected token that cannot be renewed; where the portal rejects it too, it ends the run."""
         said = (
             "The portal rejects the token: it has expired, was revoked, or was made for another referer. A token that "
             "was given ready-made cannot be renewed; get a new one, or sign in with user name and password."
         )
         try:
-            with connection_errors("portals/self"):
-                response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"}, stream=True)
-                _json_of(response, "portals/self")
-        except TokenRejected:
-            return SignInError(said)
+            is_taken = tokens.takes(token)
         except AgolkitError:
-            pass  # it says nothing about the token now
+            is_taken = True  # it is not known now
+        if not is_taken:
+            return SignInError(said)
         return TokenRejected(said, code=rejection.code, words=rejection.words)
 
     def _url(self, address: str) -> str:
@@ -301,105 +298,5 @@ def _bare(request: PreparedRequest) -> PreparedRequest:
     return request
 
 
-def _json_of(response: Response, what: str) -> dict[str, Any]:
-    """The JSON object that an answer is."""
-    body = bytearray()
-    for chunk in _chunks(response, what):
-        body += chunk
-        if len(body) > LARGEST:
-            raise PortalError(f"{what}: the answer is longer than any answer should be; it is not read to its end.")
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        answer = None
-    refusal = refusal_in(answer, sent=_secrets_sent(response))
-    if refusal is not None:
-        raise error_of_refusal(refusal, what=what, headers=response.headers)
-    if response.status_code >= 300:
-        raise error_of_status(response.status_code, what=what, headers=response.headers)
-    if not isinstance(answer, dict):
-        raise not_json(bytes(body), what=what)
-    return answer
-
-
-def _secrets_sent(response: Response) -> list[str]:
-    """The token and the passwords that came with the request: a server may repeat them in its words."""
-    body = response.request.body
-    form = parse_qs(body if isinstance(body, str) else "")
-    sent = [value for name in ("password", "client_secret") for value in form.get(name, ())]
-    return [str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer "), *sent]
-
-
-def _stream(response: Response, what: str, sink: Sink, turn: Turn, *, is_own: bool) -> Received:
-    """Pass the body on to `sink`, once its first bytes show that it is content."""
-    headers = response.headers
-    length = headers.get("Content-Length", "")
-    stated = int(length) if length.isdigit() and "Content-Encoding" not in headers else None
-    file_name = _file_name(headers.get("Content-Disposition", ""))
-    chunks = _chunks(response, what)
-    head = next(chunks, b"")
-    if len(head) < SMALL:
-        # Only a short body can be an error, and only a complete one can be parsed.
-        for chunk in chunks:
-            head += chunk
-            if len(head) >= SMALL:
-                break
-    _refuse_errors(response, what, head, file_name, is_own=is_own)
-    turn.accept()
-    size = 0
-    if head:
-        sink.write(head)
-        size = len(head)
-    for chunk in chunks:
-        sink.write(chunk)
-        size += len(chunk)
-    if stated is not None and size != stated:
-        raise NotAnAnswer(f"{what}: {size:,} bytes arrived, the server stated {stated:,}.")
-    return Received(size, stated, headers.get("Content-Type", ""), file_name, _tag(response))
-
-
-def _refuse_errors(response: Response, what: str, head: bytes, file_name: str | None, *, is_own: bool) -> None:
-    """Raise one of our errors where an answer is not the content that was asked for."""
-    if len(head) < SMALL and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        try:
-            refusal = refusal_in(json.loads(head), sent=_secrets_sent(response))
-        except (ValueError, RecursionError):
-            refusal = None
-        if refusal is not None:
-            raise error_of_refusal(refusal, what=what, headers=response.headers)
-    if response.status_code not in (200, 204):
-        raise error_of_status(response.status_code, what=what, headers=response.headers, foreign=not is_own)
-    names = (file_name or "", response.url.partition("?")[0])
-    if is_html(head[:4096]) and not any(name.lower().endswith((".html", ".htm", ".xhtml")) for name in names):
-        raise NotAnAnswer(f"{what}: a web page was answered where a file was expected.")
-    if len(head) < SMALL and is_xml_error(head):
-        raise NotAnAnswer(f"{what}: an error of an object store was answered where a file was expected.")
-
-
-def _chunks(response: Response, what: str) -> Iterator[bytes]:
-    """The body in pieces, each a sign of life; passed on as they come, so that their number can be compared."""
-    encoded = "Content-Encoding" in response.headers
-    raw: urllib3.HTTPResponse = response.raw
-    while True:
-        with connection_errors(what):
-            chunk = raw.read(CHUNK, decode_content=encoded)
-        beat()
-        if not chunk:
-            return
-        yield chunk
-
-
-def _tag(response: Response) -> str:
-    return response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
-
-
-def _file_name(disposition: str) -> str | None:
-    """The file name of a Content-Disposition header, in whichever of its spellings."""
-    message = Message()
-    message["Content-Disposition"] = disposition
-    name = message.get_filename()
-    if not name:
-        return None
-    with suppress(ValueError):
-        name = name.encode("latin-1").decode("utf-8")  # many servers send UTF-8 where Latin-1 is meant
-    return unquote(name) if "%" in name and "filename*" not in disposition else name
+def _read_head(response: Response, what: str, _: Turn) -> Received:
+    return read_head(response, what)

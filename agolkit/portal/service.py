@@ -15,8 +15,8 @@ from typing import Any
 
 from agolkit.errors import NotAnAnswer
 from agolkit.model import Sink
+from agolkit.portal.bodies import Received
 from agolkit.portal.client import Portal
-from agolkit.portal.exchange import Received
 
 OBJECT_IDS_A_REQUEST = 200
 LARGEST_PAGE = 2000

@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,7 +98,7 @@ def connect(
     unsigned = Exchange(session, rest_url)  # its `act` sends once; trying again is decided here
     try:
         tokens = with_retries(
-            lambda: _tokens(unsigned, wanted, expiration_minutes, clock), attempts=attempts, sleep=sleep
+            lambda: _tokens(unsigned, wanted, expiration_minutes, clock, sleep), attempts=attempts, sleep=sleep
         )
         hosts = {host_of(rest_url)}
         portal.sign_with(tokens, Signature(tokens, hosts, referer=wanted.referer))
@@ -190,15 +191,20 @@ def _find_rest_url(session: PortalSession, url: str, *, attempts: int, sleep: Ca
         raise Unreachable(f"https://{host} answers, but is out of service now. {error}") from error
 
 
-def _tokens(unsigned: Exchange, wanted: Credentials, minutes: float, clock: Clock) -> Tokens:
+def _tokens(
+    unsigned: Exchange, wanted: Credentials, minutes: float, clock: Clock, sleep: Callable[[float], None]
+) -> Tokens:
     """The keeper of the token that a sign-in gives, with its first token in hand."""
     if wanted.grant is not None:
-        return Tokens(wanted.grant, renewable=wanted.renewable, clock=clock)
-    if wanted.token:
+        grant, renewable = wanted.grant, wanted.renewable
+    elif wanted.token:
         given = Token(wanted.token)
-        return Tokens(lambda: given, renewable=False, clock=clock)
-    make = _password_grant if wanted.username else _application_grant
-    return Tokens(make(unsigned, wanted, minutes), clock=clock)
+        grant, renewable = lambda: given, False
+    else:
+        make = _password_grant if wanted.username else _application_grant
+        grant, renewable = make(unsigned, wanted, minutes), True
+    takes = partial(unsigned.takes, referer=wanted.referer)
+    return Tokens(grant, takes=takes, renewable=renewable, clock=clock, sleep=sleep)
 
 
 def _password_grant(unsigned: Exchange, wanted: Credentials, minutes: float) -> Grant:

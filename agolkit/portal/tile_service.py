@@ -16,8 +16,8 @@ from urllib.parse import quote, urlsplit
 from agolkit.errors import NotAnAnswer
 from agolkit.model import Sink
 from agolkit.portal.answers import without_secrets
+from agolkit.portal.bodies import Received
 from agolkit.portal.client import Portal
-from agolkit.portal.exchange import Received
 
 COMPACT = "esriMapCacheStorageModeCompactV2"
 PACKAGES = (".tpkx", ".vtpk", ".tpk")
