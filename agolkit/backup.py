@@ -322,6 +322,7 @@ def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSumma
         portal_url=context.portal.url,
         left_behind=summary.left_behind,
         unsigned=[outcome.item.id for outcome in summary.unsigned],
+        stopped_by=summary.stopped_by,
     )
     draft.write(REPORT, make_report(draft.store, outcomes, facts).encode())
     close_backup(draft, facts)

@@ -177,7 +177,11 @@ def test_a_stopped_run_leaves_a_readable_backup(tmp_path: Path) -> None:
     assert summary.counts[Result.VERIFIED] >= 4
     frame = ak.load_items(store, summary.backup)
     assert set(frame["item_id"]) == held
-    assert store.backups()["state"].tolist() == ["stopped"]
+    backups = store.backups()
+    assert (backups["state"].tolist(), backups["stopped_by"].tolist()) == (["stopped"], ["The user stopped the run."])
+    page = store.read(summary.backup, "report.html").decode()
+    left = summary.counts[Result.STOPPED]
+    assert f"</b> The user stopped the run.</p><p>{left} items not reached. The next run of this scope goes on" in page
     assert ak.verify(store, summary.backup, deep=True).ok
 
 
