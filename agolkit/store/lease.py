@@ -117,7 +117,7 @@ class Lease:
         return holder is None or holder.lives is False or holder.silent >= self._stale_after
 
     def _busy(self) -> str:
-        holder = find_holder(self._store)
+        holder = self._store.holder()
         if holder is None:
             return f"Somebody has released the store {self._store.location} meanwhile."
         return f"The store {self._store.location} is held by {holder}. {_ADVICE}"
