@@ -8,7 +8,8 @@ import zlib
 from functools import partial
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.parts import IMAGES, extension_of, fetch_data, length_reach
+from agolkit.kinds.parts import extension_of, fetch_data, length_reach
+from agolkit.kinds.picture import IMAGES
 from agolkit.kinds.saving import Saving
 from agolkit.layout import extension
 from agolkit.model import Item, Reach

@@ -10,7 +10,8 @@ import zlib
 from typing import IO
 
 from agolkit.kinds.file import ZIP
-from agolkit.kinds.parts import HEAD, picture_ending
+from agolkit.kinds.parts import HEAD
+from agolkit.kinds.picture import picture_ending
 from agolkit.layout import extension
 from agolkit.model import Item, Part, Reach
 
