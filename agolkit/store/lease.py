@@ -149,11 +149,16 @@ def release(store: Store) -> Holder | None:
     is_quiet = holder.lives is False or holder.silent >= QUIET
     released = json.dumps({**holder.facts, "state": "released"}, indent=1).encode() + b"\n"
     if not is_quiet or not store.swap(LOCK, held, released):
-        raise StoreBusy(
-            f"The store {store.location} is held by {holder}. It is not released: end that run first, and try again "
-            f"when it has given no sign of life for {counted(round(QUIET), 'second')}."
-        )
+        raise not_released(store, holder)
     return holder
+
+
+def not_released(store: Store, holder: Holder) -> StoreBusy:
+    """What a person is told who wants to end the hold of a run that may live."""
+    return StoreBusy(
+        f"The store {store.location} is held by {holder}. It is not released: end that run first, and try again "
+        f"when it has given no sign of life for {counted(round(QUIET), 'second')}."
+    )
 
 
 def _holder(store: Store, held: bytes | None) -> Holder | None:

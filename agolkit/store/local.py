@@ -21,7 +21,7 @@ from agolkit.errors import CheckFailed, StoreError, StoreFull
 from agolkit.store.base import Store, blob_key
 from agolkit.store.claim import claim_of, find_claimer, holds, remove_left, take
 from agolkit.store.holder import Holder
-from agolkit.store.lease import LOCK, QUIET
+from agolkit.store.lease import LOCK, QUIET, not_released
 from agolkit.store.spool import Spool, copy_hashed
 
 T = TypeVar("T")
@@ -202,11 +202,13 @@ class LocalStore(Store):
             return super().holder() or find_claimer(claim, partial(self._age, claim))
 
     def unlock(self) -> Holder | None:
+        self._check_writable()
         claim = claim_of(self._path(LOCK))
         with self._trouble():
             claimer = find_claimer(claim, partial(self._age, claim))
-            is_free = remove_left(claim, partial(self._age, claim), QUIET)
-        return super().unlock() or (claimer if is_free else None)
+            if claimer and not remove_left(claim, partial(self._age, claim), QUIET):
+                raise not_released(self, claimer)
+        return super().unlock() or claimer
 
     # How they work
 
