@@ -6,7 +6,8 @@ from functools import partial
 
 from agolkit.errors import CheckFailed
 from agolkit.kinds.archive import ZIP, is_zip, proven_members
-from agolkit.kinds.parts import IMAGES, extension_of, fetch_data, length_reach
+from agolkit.kinds.parts import extension_of, fetch_data, length_reach
+from agolkit.kinds.picture import IMAGES
 from agolkit.kinds.saving import Saving
 from agolkit.layout import extension
 from agolkit.model import Item, Reach

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from agolkit.errors import CheckFailed, NotFound
 from agolkit.kinds.fingerprint import resources_stamp
 from agolkit.kinds.metadata import save_metadata
+from agolkit.kinds.picture import has_its_end, picture_ending
 from agolkit.kinds.relations import relation_types
 from agolkit.kinds.resource_content import has_content_in_resources
 from agolkit.kinds.saving import Saving
@@ -19,7 +20,6 @@ from agolkit.portal import Received
 from agolkit.store import Spool
 
 EMPTY = b"{}"
-IMAGES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 HEAD = 512
 """Bytes at the beginning of a file that tell what it is."""
 LARGEST_JSON = 64 << 20
@@ -62,20 +62,23 @@ def save_description(saving: Saving) -> None:
 
 
 def save_picture(saving: Saving, part: str, name: str, path: str | None = None, exact_name: str | None = None) -> None:
-    """Save a picture that the item JSON names, as `path`, or else by the name of the part and its own ending."""
+    """Save a picture that the item JSON names, as `path`, or else by the name of the part and its own ending.
+
+    The portal states no size for it. One without its end is believed only where it comes the same a second time.
+    """
+    address = f"info/{quote(name)}"
     with saving.context.spool() as spool:
-        received = fetch(saving, f"info/{quote(name)}", spool)
+        received = fetch(saving, address, spool)
+        if not has_its_end(spool.read()):
+            first = spool.sha256
+            received = fetch(saving, address, spool)
+            if spool.sha256 != first and not has_its_end(spool.read()):
+                raise CheckFailed("the picture that the portal sent is cut off.")
         ending = picture_ending(_head(spool))
         if not ending:
             raise CheckFailed("what the portal sent is not a picture.")
         place = path or f"{part}{ending}"
         saving.keep(part, spool, place, length_reach(received), exact_name=exact_name)
-
-
-def picture_ending(head: bytes) -> str:
-    """The ending of the picture that begins so; empty where it is none."""
-    ending = next((ext for magic, ext in IMAGES.items() if head.startswith(magic)), "")
-    return ending or (".svg" if b"<svg" in head else "")
 
 
 def save_info_file(saving: Saving, name: str) -> None:

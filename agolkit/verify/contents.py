@@ -7,7 +7,8 @@ from typing import IO
 
 from agolkit.kinds.archive import DAMAGED, ZIP, open_archive
 from agolkit.kinds.metadata import root_name
-from agolkit.kinds.parts import HEAD, LARGEST_JSON, picture_ending
+from agolkit.kinds.parts import HEAD, LARGEST_JSON
+from agolkit.kinds.picture import picture_ending
 from agolkit.layout import extension
 from agolkit.model import Item, Part, Reach
 

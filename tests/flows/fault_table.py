@@ -91,6 +91,7 @@ EVERYWHERE |= {
     ),
     "each part silent once": recovered(Fault(r"/data$|/query$", cut_after=0, stalls=True, **once), options=SOON),
     "each part states more than it has once": recovered(Fault(STREAMED, longer=7, **once)),
+    "a picture shorter than it is, of that length, once": recovered(Fault(r"/info/.*png$", longer=-5, **once)),
     "each answer chunked": recovered(Fault("", chunked=True)),
     "each part in wrong compression once": recovered(Fault(PARTS, rewrite=damaged_gzip, **in_gzip)),
     "each part in compression that is cut once": recovered(
