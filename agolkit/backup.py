@@ -29,6 +29,7 @@ from agolkit.kinds.exports import ExportLedger
 from agolkit.kinds.organization import organization_file, save_organization
 from agolkit.kinds.registry import EXPORTS, kind_of, lane_of, save_item
 from agolkit.kinds.saving import RunContext
+from agolkit.kinds.under_way import UnderWay
 from agolkit.layout import tree_path
 from agolkit.manifest import backup_facts, close_backup, write_manifest
 from agolkit.model import Inventory, Item, Outcome, Result, RunSummary, counted, to_stamp
@@ -103,17 +104,18 @@ def backup(
         organization = save_organization(portal, inventory, groups, options, cancel=cancel)
         if cancel.is_set():
             raise Stopped("The run was stopped before the first item was begun.")
-        earlier = EarlierBackups(store)
         interrupted = find_interrupted(store, options, started)
+        earlier = EarlierBackups(store, interrupted.name if interrupted else "")
         draft = _draft(store, options, started, interrupted)
         draft.write("organization.json", organization_file(organization))
         journal = Journal(draft)
         if interrupted:
             journal.resumed({"run_id": run_id, "started": to_stamp(started)})
             news(Event("plan", _taking_up(interrupted)))
+        under_way = UnderWay(draft, journal)
         exports = ExportLedger(portal, run_id, announce=journal.announce)
         in_scope = frozenset(item.id for item in inventory.items)
-        context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, in_scope)
+        context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, under_way, in_scope)
         announced = list(_announced_before(store))
         left_behind = exports.sweep(inventory.exports, announced)
         inventory = _without(inventory, announced)
@@ -142,6 +144,8 @@ def backup(
         news(Event("finish", str(summary), done=len(outcomes), total=total))
         lease.check()
         _finish(draft, outcomes, news, summary, context)
+        if state == "complete":
+            under_way.clear()
     return summary
 
 

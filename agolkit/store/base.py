@@ -99,7 +99,8 @@ class Store(ABC):
 
     @abstractmethod
     def clear(self, prefix: str) -> None:
-        """Remove everything below `prefix`, if it is a folder. For trees alone: what they show is in the blobs."""
+        """Remove everything below `prefix`, if it is a folder. For trees, and for the rows that an unfinished
+        backup keeps: what they hold is in the blobs."""
 
     # Links, where the storage has them
 

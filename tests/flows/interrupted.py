@@ -10,7 +10,7 @@ from typing import Any
 from portals import connect
 
 import agolkit as ak
-from agolkit import manifest
+from agolkit import journal
 from agolkit.entries import outcome_to_json
 from agolkit.manifest import read_outcomes
 from agolkit.model import Result
@@ -83,6 +83,6 @@ def child(url: str, username: str, password: str, ca_bundle: str, place: str) ->
 
     The journal is written every three items: a run of thousands of items has as many segments.
     """
-    manifest.SEGMENT_ITEMS = 3
+    journal.SEGMENT_ITEMS = 3
     portal = ak.connect(url, username=username, password=password, ca_bundle=ca_bundle)
     ak.backup(portal, ak.open_store(place), ak.BackupOptions(workers=4, exports=2))
