@@ -30,6 +30,7 @@ from agolkit.kinds.feature_service.views import settle
 from agolkit.kinds.organization import ORGANIZATION, load_groups, organization_file, save_organization
 from agolkit.kinds.registry import EXPORTS, kind_of, lane_of
 from agolkit.kinds.saving import RunContext
+from agolkit.kinds.under_way import UnderWay
 from agolkit.layout import tree_path
 from agolkit.manifest import backup_facts, close_backup, write_manifest
 from agolkit.model import Inventory, Item, Outcome, Result, RunSummary, counted, to_stamp
@@ -108,7 +109,7 @@ def backup(
         organization = save_organization(portal, inventory, groups, options, before=before, cancel=cancel)
         if cancel.is_set():
             raise Stopped("The run was stopped before the first item was begun.")
-        earlier = EarlierBackups(store, known.backups(store))
+        earlier = EarlierBackups(store, known.backups(store), taken_up=interrupted.name if interrupted else "")
         shared = {each["id"]: frozenset(each["items"]) for each in organization["groups"] if each["items"] is not None}
         draft = _draft(store, options, started, known)
         draft.write(ORGANIZATION, organization_file(organization))
@@ -116,9 +117,12 @@ def backup(
         if interrupted:
             journal.resumed({"run_id": run_id, "started": to_stamp(started)})
             news(Event("plan", _taking_up(interrupted)))
+        under_way = UnderWay(draft, journal)
         exports = ExportLedger(portal, run_id, announce=journal.announce)
         in_scope = frozenset(item.id for item in inventory.items)
-        context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, in_scope, shared)
+        context = RunContext(
+            portal, store, options, exports, Path(scratch), group_titles, earlier, under_way, in_scope, shared
+        )
         announced = list(_announced_before(store))
         left_behind = exports.sweep(inventory.exports, announced)
         inventory = _without(inventory, announced)
@@ -152,6 +156,8 @@ def backup(
         news(Event("finish", str(summary), done=len(outcomes), total=total))
         lease.check()
         _finish(draft, outcomes, news, summary, context)
+        if state == "complete":
+            under_way.clear()
     return summary
 
 

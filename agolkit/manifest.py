@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.jsonl.gz"
 SUMS = "SHA256SUMS"
 
+LOOK_BACK = 50
+"""Backups of a store that are looked into for what an earlier one says of an item: those of a month of nights, and of
+other scopes that take turns with them. Each costs the reading of a manifest, once in a run."""
+
 
 def write_manifest(draft: Draft, outcomes: Iterable[Outcome]) -> None:
     """Write the manifest, AllItems.csv and SHA256SUMS. The same outcomes, in any order, make the same bytes."""

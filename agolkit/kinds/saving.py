@@ -14,6 +14,7 @@ from typing import Any
 from agolkit.errors import AgolkitError, CheckFailed, JobFailed, PortalError, SignInError, Stopped, StoreError
 from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
+from agolkit.kinds.under_way import UnderWay
 from agolkit.model import PAYLOADS, Item, Outcome, Part, Reach, Result, shown
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
@@ -50,6 +51,7 @@ class RunContext:
     scratch: Path
     group_titles: Mapping[str, str]
     earlier: EarlierBackups
+    under_way: UnderWay
     in_scope: Set[str] = frozenset()
     """Ids of the items that this run saves."""
     shared: Mapping[str, Set[str]] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class RunContext:
     new_bytes: ByteCount = field(default_factory=ByteCount)
     """What the store did not hold before."""
     reused_bytes: ByteCount = field(default_factory=ByteCount)
-    """What was taken from an earlier backup instead of the portal."""
+    """What was taken from an earlier run instead of the portal."""
     in_work: dict[str, Saving] = field(default_factory=dict)
     """Items that are being saved, by id: what there is of an item whose time ran out."""
 
@@ -118,10 +120,16 @@ class Saving:
         self, name: str, spool: Spool, path: str, reach: Reach, proof: str = "", *, exact_name: str | None = None
     ) -> None:
         """Put a checked part into the store. `path` is safe; `exact_name` is the portal's where that one is not."""
+        self.parts.append(self.stored(name, spool, path, reach, proof, exact_name))
+
+    def stored(
+        self, name: str, spool: Spool, path: str, reach: Reach, proof: str = "", exact_name: str | None = None
+    ) -> Part:
+        """A part, put into the store without being one of the item's own."""
         blob, is_new = self.context.store.add_blob(spool)
         if is_new:
             self.context.new_bytes.add(blob.size)
-        self.parts.append(Part(name, path, blob, reach, proof, exact_name))
+        return Part(name, path, blob, reach, proof, exact_name)
 
     def keep_json(self, name: str, path: str, value: Any, proof: str = "") -> None:
         """Put what is not kept as it was received, such as what several answers told, into one JSON file."""

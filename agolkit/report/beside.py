@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
-from agolkit.manifest import read_outcomes
+from agolkit.manifest import LOOK_BACK, read_outcomes
 from agolkit.model import Outcome, Result
 from agolkit.store.base import Store
 
 log = logging.getLogger(__name__)
-
-LOOK_BACK = 30
-"""Earlier backups that are looked at: those of a month of nights."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class Store(ABC):
 
     @abstractmethod
     def clear(self, prefix: str) -> None:
-        """Remove everything below `prefix`, if it is a folder. For trees alone: what they show is in the blobs."""
+        """Remove everything below `prefix`, if it is a folder. For trees and kept rows: what they hold is in blobs."""
 
     # Links, where the storage has them
 

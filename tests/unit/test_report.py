@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from saved import MAP, begin_sample, sample_outcomes, save_sample
 
 import agolkit as ak
+from agolkit.manifest import LOOK_BACK
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, in_bytes
 from agolkit.report import make_report
-from agolkit.report.beside import LOOK_BACK, Beside, look_beside
+from agolkit.report.beside import Beside, look_beside
 from agolkit.report.figures import duration, percent
 from agolkit.report.page import report_page
 from agolkit.store import LocalStore

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from agolkit.kinds.feature_service.attachments import save_attachments
+from agolkit.kinds.feature_service.bookmark import Bookmark
 from agolkit.kinds.feature_service.definition import SERVICE, layers_in
 from agolkit.kinds.feature_service.geodatabase import save_geodatabase
 from agolkit.kinds.feature_service.rows import save_rows
@@ -81,9 +82,11 @@ def save_contents(saving: Saving, service: FeatureService, definition: dict[str,
             formats = {"rows"}
     if "rows" in formats:
         definition["rows"] = []
-        for layer in layers:
-            name = f"rows of layer {layer.name!r}"
-            saving.part(name, partial(save_layer, saving, service, layer, definition))
+        bookmark = Bookmark(saving, definition)
+        with bookmark.noting_the_end():
+            for layer in layers:
+                name = f"rows of layer {layer.name!r}"
+                saving.part(name, partial(save_layer, saving, service, layer, definition, bookmark))
 
 
 def note_hidden_rows(saving: Saving, definition: Mapping[str, Any]) -> None:
@@ -104,12 +107,14 @@ def note_hidden_rows(saving: Saving, definition: Mapping[str, Any]) -> None:
             )
 
 
-def save_layer(saving: Saving, service: FeatureService, layer: ServiceLayer, definition: dict[str, Any]) -> None:
+def save_layer(
+    saving: Saving, service: FeatureService, layer: ServiceLayer, definition: dict[str, Any], bookmark: Bookmark
+) -> None:
     """Save the rows of one layer, and their attachments unless an option leaves them out."""
-    saved = save_rows(saving, service, layer)
+    saved = save_rows(saving, service, layer, definition)
     definition["rows"].append({"id": layer.id, "rows": len(saved.object_ids), "header": saved.header})
     if layer.has_attachments and saving.context.options.attachments:
         name = f"attachments of layer {layer.name!r}"
-        saving.part(name, partial(save_attachments, saving, service, layer, saved.object_ids, definition))
+        saving.part(name, partial(save_attachments, saving, service, layer, saved.object_ids, definition, bookmark))
     elif layer.has_attachments:
         saving.left_out.append(f"attachments of layer {layer.name!r}")

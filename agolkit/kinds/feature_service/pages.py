@@ -49,16 +49,19 @@ class Page:
     """The rest of the answer: geometry type, spatial reference, fields."""
 
 
-def read_pages(saving: Saving, service: FeatureService, layer: ServiceLayer, object_ids: array[int]) -> Iterator[Page]:
-    """The rows with these ids, which are in order; the next few pages are fetched while one is worked on."""
-    at, rows = 0, layer.page
+def read_pages(
+    saving: Saving, service: FeatureService, layer: ServiceLayer, object_ids: array[int], begin: int, end: int
+) -> Iterator[Page]:
+    """The rows with the ids from `begin` to before `end` of all that there are, which are in order; the next few pages
+    are fetched while one is worked on."""
+    at, rows = begin, layer.page
     ahead: deque[Future[list[Page]]] = deque()
     with ThreadPoolExecutor(PAGES_AT_ONCE, thread_name_prefix="agolkit-pages") as executor:
         try:
-            while ahead or at < len(object_ids):
-                while at < len(object_ids) and len(ahead) < PAGES_AT_ONCE:
-                    end = end_of_range(object_ids, at, rows)
-                    some, at = object_ids[at:end], end
+            while ahead or at < end:
+                while at < end and len(ahead) < PAGES_AT_ONCE:
+                    until = min(end_of_range(object_ids, at, rows), end)
+                    some, at = object_ids[at:until], until
                     ahead.append(executor.submit(copy_context().run, fetch_pages, saving, service, layer, some))
                 for page in ahead.popleft().result():
                     if page.object_ids:

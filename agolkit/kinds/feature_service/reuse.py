@@ -1,4 +1,4 @@
-"""Attachments that an earlier backup proved, where it is certain that nobody has put others in their place.
+"""Attachments that an earlier run saved, where it is certain that nobody has put others in their place.
 
 An attachment that was replaced may have the name and the size of the one before it. So nothing is taken from an earlier
 backup unless the service says that the data of the layer is as it was then, or, by its change tracking, which
@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agolkit.errors import ConnectionTrouble, NotAnAnswer, PortalError, StoreError
+from agolkit.kinds.earlier import Earlier
 from agolkit.kinds.feature_service.definition import (
     attachments_path,
     layers_by_id,
@@ -22,7 +24,7 @@ from agolkit.kinds.feature_service.definition import (
 from agolkit.kinds.feature_service.views import is_view
 from agolkit.kinds.jobs import wait_for_job
 from agolkit.kinds.saving import Saving
-from agolkit.model import Outcome, Part
+from agolkit.model import Part
 from agolkit.portal import AttachmentFact, FeatureService, ServiceLayer, plain_id
 from agolkit.store import Store
 
@@ -30,6 +32,16 @@ log = logging.getLogger(__name__)
 
 _UNTOLD = (PortalError, ConnectionTrouble, KeyError, TypeError, ValueError, AttributeError)
 _DAMAGED = (StoreError, OSError, EOFError, zlib.error, ValueError, KeyError, TypeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Reusable:
+    """An attachment that is saved already."""
+
+    part: Part
+    is_of_this_backup: bool
+    """Whether it was fetched for the very backup that this run goes on with."""
+
 
 Line = Mapping[str, Any]
 """What the service says of one attachment, with the object id of its row."""
@@ -47,8 +59,8 @@ def reusable(
     layer: ServiceLayer,
     definition: Mapping[str, Any],
     facts: Sequence[AttachmentFact],
-) -> dict[tuple[object, ...], Part]:
-    """The earlier part of each attachment, by its `identity`, that is certainly the same; often none.
+) -> dict[tuple[object, ...], Reusable]:
+    """What is saved already of each attachment, by its `identity`, that is certainly the same; often none.
 
     Parameters
     ----------
@@ -58,7 +70,8 @@ def reusable(
         The attachments as they are listed now.
     """
     # The stamps of a view need not move with those of its source, and it tracks no changes of its own.
-    earlier = None if is_view(saving.item, definition) else saving.context.earlier.with_attachments(saving.item)
+    path = attachments_path(layer.id)
+    earlier = None if is_view(saving.item, definition) else saving.context.earlier.with_list(saving.item, path)
     if earlier is None or earlier.item.url != saving.item.url:
         return {}
     try:
@@ -85,18 +98,16 @@ def reusable(
             return {}
     parts = {part.path: part for part in earlier.parts}
     return {
-        identity(line): parts[line["path"]]
+        identity(line): Reusable(parts[line["path"]], line["path"] in earlier.fetched)
         for line in lines
         if line["path"] in parts and plain_id(line.get("globalId")) not in edited
     }
 
 
-def _read(store: Store, earlier: Outcome, layer: ServiceLayer) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The definition in an earlier backup, and its list of the layer's attachments; empty where it has none."""
+def _read(store: Store, earlier: Earlier, layer: ServiceLayer) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The definition that was saved before, and the list of the layer's attachments."""
     path = attachments_path(layer.id)
-    listing = next((part for part in earlier.parts if part.path == path), None)
-    if listing is None:
-        return {}, []
+    listing = next(part for part in earlier.parts if part.path == path)
     return load_definition(store, earlier.parts), list(load_attachment_list(store, listing))
 
 

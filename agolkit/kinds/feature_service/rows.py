@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import gzip
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agolkit.kinds.feature_service.definition import rows_path
-from agolkit.kinds.feature_service.pages import read_pages
+from agolkit.kinds.feature_service.pages import Page
+from agolkit.kinds.feature_service.stretches import Stretches
 from agolkit.kinds.saving import Saving
 from agolkit.model import Reach, counted, from_epoch_ms, to_stamp
 from agolkit.portal import FeatureService, ServiceLayer
@@ -33,16 +34,18 @@ class SavedRows:
     """What the answers said beside the features; empty where there are no rows."""
 
 
-def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer) -> SavedRows:
-    """Save all rows of a layer.
+def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer, definition: Mapping[str, Any]) -> SavedRows:
+    """Save all rows of a layer, whose `definition` was read before them.
 
     While edits come between, the layer is read again, three times at most. What still differs then is noted as
     missing, with the numbers; what could be read is kept nevertheless.
     """
+    stretches = Stretches(saving, service, layer, definition)
     for read in range(1, READS + 1):
         with saving.context.spool() as spool:
             before, listed = service.edit_stamps(layer), service.object_ids(layer)
-            saved = read_rows(saving, service, layer, listed, spool)
+            # Where the first reading did not come out right, nothing that was read before it is relied on.
+            saved = read_rows(stretches.pages(listed, before, anew=read > 1), spool)
             served, count, after = service.object_ids(layer), service.count(layer), service.edit_stamps(layer)
             moved = edited_between(before, after) or ("edited" if listed != served else "")
             is_whole = saved.object_ids == served and count == len(served) and not moved
@@ -50,6 +53,7 @@ def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer) -> S
                 common = count_common(saved.object_ids, served)
                 proof = f"{common:,} of {len(served):,} ids"
                 saving.keep("rows", spool, rows_path(layer.id), Reach.CONTENT, proof)
+                saving.context.reused_bytes.add(stretches.taken)
                 break
     if not is_whole:
         said = [proof]
@@ -63,13 +67,11 @@ def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer) -> S
     return saved
 
 
-def read_rows(
-    saving: Saving, service: FeatureService, layer: ServiceLayer, object_ids: array[int], spool: Spool
-) -> SavedRows:
-    """Write the rows with these ids to `spool`, in the order of their ids; what came."""
+def read_rows(pages: Iterable[Page], spool: Spool) -> SavedRows:
+    """Write the rows of all pages to `spool`, in the order of their ids; what came."""
     saved = SavedRows()
     spool.write(gzip.compress(b"", mtime=0))  # also a layer without rows is a file that opens
-    for page in read_pages(saving, service, layer, object_ids):
+    for page in pages:
         saved.object_ids.extend(page.object_ids)
         saved.header = saved.header or page.header
         spool.write(page.lines)
