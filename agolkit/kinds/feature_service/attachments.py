@@ -124,6 +124,9 @@ class _Attachments:
 
     def finish(self) -> None:
         """Save the list."""
+        # In the order of the list, and not in that in which they came: the same layer makes the same manifest.
+        place = {path: number for number, path in enumerate(self._facts, 1)}
+        self._saving.parts.sort(key=lambda part: place.get(part.path, 0))
         sizes = {part.path: part.blob.size for part in self._saving.parts}
         proof = f"layer {self._layer.id}, {len(self._facts):,} listed"
         reused = self._taken & self._bookmark.reused
