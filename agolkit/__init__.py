@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agolkit.alarms import standing_alarms, unpin
     from agolkit.backup import backup
     from agolkit.errors import AgolkitError
     from agolkit.fetch import fetch
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from agolkit.options import BackupOptions
     from agolkit.plan import plan_backup
     from agolkit.portal import Portal, connect
+    from agolkit.pruning import plan_prune, prune
     from agolkit.report import show_report
+    from agolkit.retention import Keep
     from agolkit.store import Store, open_store
     from agolkit.verify import VerifyReport, verify
 
@@ -39,6 +42,7 @@ _HOMES = {
     "AgolkitError": "agolkit.errors",
     "BackupForm": "agolkit.forms",
     "BackupOptions": "agolkit.options",
+    "Keep": "agolkit.retention",
     "Portal": "agolkit.portal",
     "Result": "agolkit.model",
     "RunSummary": "agolkit.model",
@@ -52,7 +56,11 @@ _HOMES = {
     "load_layer": "agolkit.kinds.feature_service.conversion.frames",
     "open_store": "agolkit.store",
     "plan_backup": "agolkit.plan",
+    "plan_prune": "agolkit.pruning",
+    "prune": "agolkit.pruning",
     "show_report": "agolkit.report",
+    "standing_alarms": "agolkit.alarms",
+    "unpin": "agolkit.alarms",
     "verify": "agolkit.verify",
 }
 
@@ -60,6 +68,7 @@ __all__ = [
     "AgolkitError",
     "BackupForm",
     "BackupOptions",
+    "Keep",
     "Portal",
     "Result",
     "RunSummary",
@@ -73,7 +82,11 @@ __all__ = [
     "load_layer",
     "open_store",
     "plan_backup",
+    "plan_prune",
+    "prune",
     "show_report",
+    "standing_alarms",
+    "unpin",
     "verify",
 ]
 

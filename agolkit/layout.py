@@ -31,7 +31,7 @@ OWN_NAMES = frozenset(
     name.casefold()
     for name in (
         *("AllItems.csv", "manifest.jsonl.gz", "SHA256SUMS", "organization.json", "report.html", "log.jsonl"),
-        *("backup.ipynb", "backup.json", "journal"),
+        *("backup.ipynb", "backup.json", "unpinned.json", "journal"),
     )
 )
 """What stands beside the item types in a backup's folder, in lower case; an item type never takes such a name."""
@@ -48,6 +48,11 @@ _HASHED_PATH = re.compile(rf"(?P<prefix>.*/){HASHED_FOLDER}/[0-9a-f]{{12}}(\.[a-
 def backup_name(moment: datetime) -> str:
     """The name of a backup that began at `moment`: `2026-11-23T020000Z`, so that names sort by time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+
+
+def backup_moment(name: str) -> datetime:
+    """When the backup of that name began, to the second."""
+    return datetime.strptime(name[: len("2026-11-23T020000Z")], "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def is_backup_name(name: str) -> bool:

@@ -51,6 +51,8 @@ def backup_facts(
     portal_url: str,
     reused_bytes: int = 0,
     left_behind: Sequence[str] = (),
+    account: Mapping[str, Any] | None = None,
+    alarms: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What there is to say of the run as a whole: `backup.json` without its list of files."""
     counts = Counter(outcome.result for outcome in outcomes)
@@ -61,6 +63,7 @@ def backup_facts(
         **draft.facts,
         "finished": to_stamp(finished),
         "portal": {"url": portal_url, "id": draft.store.portal_id, "name": draft.store.portal_name},
+        **({"account": dict(account)} if account else {}),
         "options": asdict(options),
         "items": len(outcomes),
         "counts": {str(result): counts[result] for result in Result},
@@ -68,6 +71,7 @@ def backup_facts(
         "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched") - reused_bytes,
         "new_bytes": new_bytes,
         "left_behind": list(left_behind),
+        "alarms": list(alarms),
         "tree": draft.tree,
     }
 
@@ -81,6 +85,8 @@ def close_backup(draft: Draft, facts: Mapping[str, Any]) -> None:
 def read_outcomes(store: Store, backup: str) -> list[Outcome]:
     """Every item of a backup, exactly as it was noted: from the manifest; of a killed run, from its journal.
 
+    None of one that is half removed.
+
     `Item.raw` is empty; the portal's JSON is the part `item.json`.
 
     Raises
@@ -92,6 +98,8 @@ def read_outcomes(store: Store, backup: str) -> list[Outcome]:
     """
     name = store.resolve(backup)
     facts = store.summary(name)
+    if facts["state"] == "removed":
+        return []
     if facts["state"] == "unfinished":
         lines = [line for line in journal_lines(store, name) if "item" in line]
         try:
