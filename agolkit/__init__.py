@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agolkit.backup import backup
     from agolkit.errors import AgolkitError
     from agolkit.fetch import fetch
+    from agolkit.forget import forget, plan_forget
     from agolkit.forms import BackupForm
     from agolkit.inventory import list_items
     from agolkit.kinds.feature_service.conversion.frames import load_layer
@@ -51,11 +52,13 @@ _HOMES = {
     "backup": "agolkit.backup",
     "connect": "agolkit.portal",
     "fetch": "agolkit.fetch",
+    "forget": "agolkit.forget",
     "list_items": "agolkit.inventory",
     "load_items": "agolkit.manifest",
     "load_layer": "agolkit.kinds.feature_service.conversion.frames",
     "open_store": "agolkit.store",
     "plan_backup": "agolkit.plan",
+    "plan_forget": "agolkit.forget",
     "plan_prune": "agolkit.pruning",
     "prune": "agolkit.pruning",
     "show_report": "agolkit.report",
@@ -77,11 +80,13 @@ __all__ = [
     "backup",
     "connect",
     "fetch",
+    "forget",
     "list_items",
     "load_items",
     "load_layer",
     "open_store",
     "plan_backup",
+    "plan_forget",
     "plan_prune",
     "prune",
     "show_report",

@@ -66,11 +66,16 @@ def item_folder(item: Item) -> str:
     kind = _plain(item.type, LONGEST_TYPE) or "no type"
     if kind.casefold() in OWN_NAMES:
         kind += "_"
+    ending = folder_ending(item.id)
+    title = _plain(item.title, min(LONGEST_TITLE, LONGEST_FOLDER - _units(kind) - len(f"/{ending}")))
+    return f"{kind}/{title or 'untitled'}{ending}"
+
+
+def folder_ending(item_id: str) -> str:
+    """How the name of an item's folder ends, whatever its title was: `~9c8d…`. No other item's ends so."""
     # Ids are 32 hexadecimal digits; anything else did not come from a portal that behaves, and is not let into a path.
-    known = re.fullmatch("[0-9a-f]{32}", item.id)
-    item_id = item.id if known else _digest(item.id)[:32]
-    title = _plain(item.title, min(LONGEST_TITLE, LONGEST_FOLDER - _units(kind) - len(f"/~{item_id}")))
-    return f"{kind}/{title or 'untitled'}~{item_id}"
+    known = re.fullmatch("[0-9a-f]{32}", item_id)
+    return f"~{item_id if known else _digest(item_id)[:32]}"
 
 
 def tree_path(item: Item, part: Part) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -33,11 +34,20 @@ SUMS = "SHA256SUMS"
 def write_manifest(draft: Draft, outcomes: Iterable[Outcome]) -> None:
     """Write the manifest, AllItems.csv and SHA256SUMS. The same outcomes, in any order, make the same bytes."""
     ordered = sorted(outcomes, key=lambda outcome: (outcome.item.type, outcome.item.title, outcome.item.id))
-    lines = b"".join(entry_line(outcome_to_json(outcome)) for outcome in ordered)
     draft.flush()
-    draft.write(MANIFEST, gzip.compress(lines, mtime=0))
-    draft.write(SUMS, sha256_sums(ordered))
-    draft.write(ALL_ITEMS, all_items_csv(ordered))
+    write_lists(draft, packed(entry_line(outcome_to_json(outcome)) for outcome in ordered), ordered)
+
+
+def write_lists(draft: Draft, manifest: bytes, outcomes: Sequence[Outcome]) -> None:
+    """Write a packed manifest, and what says the same in other forms: AllItems.csv and SHA256SUMS."""
+    draft.write(MANIFEST, manifest)
+    draft.write(SUMS, sha256_sums(outcomes))
+    draft.write(ALL_ITEMS, all_items_csv(outcomes))
+
+
+def packed(lines: Iterable[bytes]) -> bytes:
+    """Lines as the content of a manifest; the same lines make the same bytes."""
+    return gzip.compress(b"".join(lines), mtime=0)
 
 
 def backup_facts(
@@ -55,7 +65,6 @@ def backup_facts(
     alarms: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What there is to say of the run as a whole: `backup.json` without its list of files."""
-    counts = Counter(outcome.result for outcome in outcomes)
     return {
         "format": FORMAT,
         "name": draft.name,
@@ -65,14 +74,22 @@ def backup_facts(
         "portal": {"url": portal_url, "id": draft.store.portal_id, "name": draft.store.portal_name},
         **({"account": dict(account)} if account else {}),
         "options": asdict(options),
-        "items": len(outcomes),
-        "counts": {str(result): counts[result] for result in Result},
-        "saved_bytes": sum(outcome.saved_bytes for outcome in outcomes),
+        **totals(outcomes),
         "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched") - reused_bytes,
         "new_bytes": new_bytes,
         "left_behind": list(left_behind),
         "alarms": list(alarms),
         "tree": draft.tree,
+    }
+
+
+def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What `backup.json` says of the sum of all items."""
+    counts = Counter(outcome.result for outcome in outcomes)
+    return {
+        "items": len(outcomes),
+        "counts": {str(result): counts[result] for result in Result},
+        "saved_bytes": sum(outcome.saved_bytes for outcome in outcomes),
     }
 
 
@@ -106,17 +123,26 @@ def read_outcomes(store: Store, backup: str) -> list[Outcome]:
             return list({outcome.item.id: outcome for outcome in map(outcome_from_json, lines)}.values())
         except (ValueError, KeyError, TypeError) as error:
             raise StoreDamaged(f"The journal of the backup {name} cannot be read: {error!r}.") from error
-    content = store.find(f"backups/{name}/{MANIFEST}")
-    wanted = facts.get("files", {}).get(MANIFEST, {}).get("sha256")
-    if content is None or hashlib.sha256(content).hexdigest() != wanted:
-        what = "has no manifest" if content is None else "has a manifest that is not the one its backup.json names"
-        raise StoreDamaged(f"The backup {name} in {store.location} {what}.")
     try:
-        return [outcome_from_json(json.loads(line)) for line in gzip.decompress(content).splitlines()]
+        return [outcome_from_json(json.loads(line)) for line in manifest_lines(store, facts)]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreDamaged(
             f"The manifest of the backup {name} in {store.location} cannot be read: {error!r}."
         ) from error
+
+
+def manifest_lines(store: Store, facts: Mapping[str, Any]) -> Iterator[bytes]:
+    """The lines of the manifest that a backup's summary names; `StoreDamaged` where there is no such manifest.
+
+    While items are being removed from a backup, its `backup.json` names the manifest with them and the one without.
+    """
+    content = store.find(f"backups/{facts['name']}/{MANIFEST}")
+    named = facts.get("files", {}).get(MANIFEST), facts.get("forgetting", {}).get("manifest")
+    if content is None or hashlib.sha256(content).hexdigest() not in [each["sha256"] for each in named if each]:
+        what = "has no manifest" if content is None else "has a manifest that is not the one its backup.json names"
+        raise StoreDamaged(f"The backup {facts['name']} in {store.location} {what}.")
+    with gzip.open(io.BytesIO(content)) as lines:
+        yield from lines
 
 
 def load_items(store: Store, backup: str = "latest") -> pandas.DataFrame:
