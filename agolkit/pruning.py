@@ -1,8 +1,7 @@
 """Retention applied to a store: the plan, which changes nothing, and `prune`, which does exactly what the plan says.
 
-A backup is removed in steps. First `backup.json` says `removed`: from then on nobody takes it for a complete one, nor
-goes on with it. Then all else goes, `backup.json` last, and in the end the blobs that no backup needs any more. What a
-killed `prune` left half done the next one finishes.
+Backups go first, then the blobs that none of the others needs. What a killed `prune` left half done the next one
+finishes.
 """
 
 from __future__ import annotations
@@ -16,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from agolkit.alarms import alarm_stands
 from agolkit.errors import StoreDamaged, StoreError, UsageError
-from agolkit.layout import OWN_NAMES, backup_moment
+from agolkit.layout import backup_moment
 from agolkit.manifest import read_outcomes
 from agolkit.model import Blob, Result, counted, in_bytes
 from agolkit.options import BackupOptions
 from agolkit.retention import Candidate, Keep, reasons_to_keep
-from agolkit.store import Lease, Store
+from agolkit.store import Store
 from agolkit.store.holder import user_name
-from agolkit.store.seal import sealed
-from agolkit.store.version import FORMAT
-from agolkit.unneeded import remove_unneeded
+from agolkit.store.removal import begin_removal, drop_tree, finish_removals, half_removed, tree_folders
+from agolkit.unneeded import find_needed, remove_unneeded
 
 if TYPE_CHECKING:
     import pandas
@@ -94,7 +92,7 @@ def plan_prune(store: Store, keep: Keep, *, scope: str | None = None) -> pandas.
         raise UsageError(f"The store has no backup of the scope {scope!r}; it has {', '.join(map(repr, scopes))}.")
     reasons = reasons_to_keep(candidates, keep, now=now)
     for each in candidates:
-        if scope not in (None, each.scope) and each.state != "removed":
+        if scope not in (None, each.scope):
             reasons[each.name].append("of another scope")
     kept = [each for each in candidates if reasons[each.name]]
     trees = _trees_to_drop(store, kept, keep, scope)
@@ -128,8 +126,11 @@ def prune(store: Store, plan: pandas.DataFrame, *, portal: Portal | None = None)
         stay. Nothing was removed; make the plan again.
     StoreBusy
         A run holds the store. Trying again helps when it has ended.
+    StoreDamaged
+        A backup cannot be read, so that nobody knows what it needs. Nothing was removed. Trying again helps when it is
+        repaired, or moved out of the store.
     StoreError
-        A clock is wrong, or the store cannot be used. Nothing was removed by a wrong clock.
+        A clock is wrong, and nothing was removed; or the store cannot be used.
     """
     with store.lock(uuid.uuid4().hex[:12], user_name()) as lease:
         now = datetime.now(UTC)
@@ -139,12 +140,14 @@ def prune(store: Store, plan: pandas.DataFrame, *, portal: Portal | None = None)
             _check_same("the portal", theirs, datetime.now(UTC))
         going = _agreed(plan, candidates, now)
         trees = [str(name) for name in plan["name"][plan["keep"] & plan["drop_tree"]]]
+        find_needed(store)  # a backup that cannot be read would keep all blobs: that is said before anything is gone
         for name in going:
-            _begin_removal(store, lease, name)
-        for name in going:
-            _end_removal(store, lease, name)
+            lease.check()
+            begin_removal(store, name)
+        finish_removals(store, lease)
         for name in trees:
-            _drop_tree(store, lease, name)
+            lease.check()
+            drop_tree(store, name)
         unneeded = remove_unneeded(store, lease)
         return Pruned(tuple(going), tuple(trees), unneeded.blobs, unneeded.bytes)
 
@@ -170,7 +173,7 @@ class _Contents:
     """What the backups of a store hold, read once: candidates for the rules, and which blobs each of them needs."""
 
     def __init__(self, store: Store) -> None:
-        self._names = store.backup_names()
+        self._names = sorted(set(store.backup_names()) - set(half_removed(store)))
         self._needed: dict[str, tuple[int, int]] = {}
         """Of each blob its size, and the backups that need it as the bits of a number."""
         self.candidates = [self._read(store, name, 1 << bit) for bit, name in enumerate(self._names)]
@@ -178,7 +181,6 @@ class _Contents:
     def _read(self, store: Store, name: str, bit: int) -> Candidate:
         try:
             facts = store.summary(name)
-            is_nothing = facts["state"] == "unfinished" and _is_empty(store, name)
             outcomes = read_outcomes(store, name)
             for outcome in outcomes:
                 for part in outcome.parts:
@@ -187,8 +189,8 @@ class _Contents:
             return Candidate(
                 name=name,
                 scope=str(facts.get("scope") or ""),
-                state="removed" if is_nothing else str(facts["state"]),
-                started=datetime.fromisoformat(facts["started"]) if "started" in facts else backup_moment(name),
+                state=str(facts["state"]),
+                started=datetime.fromisoformat(facts["started"]),
                 label=str(facts.get("label") or ""),
                 verified=frozenset(each.item.id for each in outcomes if each.result is Result.VERIFIED),
                 listed=frozenset(each.item.id for each in outcomes),
@@ -216,11 +218,6 @@ class _Contents:
         return freed
 
 
-def _is_empty(store: Store, name: str) -> bool:
-    """Whether a folder is all that is left of a backup: its removal was interrupted at its very end."""
-    return store.names(f"backups/{name}") in ([], ["journal"]) and not store.names(f"backups/{name}/journal")
-
-
 def _narrowed(options: Mapping[str, Any]) -> str:
     """What narrows a scope, so that the same choice is the same text; empty where nothing does."""
     if not options:
@@ -241,19 +238,9 @@ def _trees_to_drop(store: Store, kept: Sequence[Candidate], keep: Keep, scope: s
     for each in reversed(kept):
         newest[each.scope] = newest.get(each.scope, 0) + 1
         is_old = newest[each.scope] > keep.tree_keep and scope in (None, each.scope)
-        if is_old and each.state in ("complete", "stopped") and _tree(store, each.name):
+        if is_old and each.state in ("complete", "stopped") and tree_folders(store, each.name):
             drop.add(each.name)
     return drop
-
-
-def _tree(store: Store, name: str) -> list[str]:
-    """The folders of the item types in a backup's folder."""
-    folder = f"backups/{name}"
-    return [
-        f"{folder}/{each}"
-        for each in store.names(folder)
-        if each.casefold() not in OWN_NAMES and store.size(f"{folder}/{each}") is None
-    ]
 
 
 def _check_clock(store: Store, candidates: Iterable[Candidate], now: datetime) -> None:
@@ -273,46 +260,6 @@ def _check_same(whose: str, theirs: datetime, now: datetime) -> None:
             f"The clock of this computer says {now:%Y-%m-%d %H:%M} UTC, but that of {whose} says "
             f"{theirs:%Y-%m-%d %H:%M} UTC. Nothing is removed: set the clock right."
         )
-
-
-def _begin_removal(store: Store, lease: Lease, name: str) -> None:
-    """Say durably that a backup is no longer one."""
-    lease.check()
-    key = f"backups/{name}/backup.json"
-    facts = store.summary(name)
-    if facts["state"] == "removed":
-        return
-    told = ["started", "scope", "label", "agolkit"]
-    said = {each: facts[each] for each in told if each in facts}
-    if not store.swap(key, store.find(key), sealed({"format": FORMAT, "name": name, "state": "removed", **said})):
-        raise StoreError(f"{key} in {store.location} was changed by somebody else. The backup {name} stays.")
-
-
-def _end_removal(store: Store, lease: Lease, name: str) -> None:
-    """Remove all that a backup holds; what says that it is removed goes last."""
-    lease.check()
-    folder = f"backups/{name}"
-    for each in store.names(folder):
-        if each != "backup.json":
-            store.clear(f"{folder}/{each}")
-            store.remove(f"{folder}/{each}")
-    store.flush()
-    store.remove(f"{folder}/backup.json")
-    store.clear(folder)
-    store.flush()
-
-
-def _drop_tree(store: Store, lease: Lease, name: str) -> None:
-    """Remove the tree of a backup, which is whole without it; `backup.json` says so first."""
-    lease.check()
-    key = f"backups/{name}/backup.json"
-    content = store.get(key)
-    without = sealed({**json.loads(content), "tree": "none", "own_sha256": ""})
-    if not store.swap(key, content, without):
-        raise StoreError(f"{key} in {store.location} was changed by somebody else. Its tree stays.")
-    for folder in _tree(store, name):
-        store.clear(folder)
-    store.flush()
 
 
 def _frame(rows: Iterable[Mapping[str, Any]]) -> pandas.DataFrame:

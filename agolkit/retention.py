@@ -112,7 +112,7 @@ class Candidate:
     name: str
     scope: str
     state: str
-    """`complete`, `stopped`, `unfinished`; `removed` where its removal was interrupted."""
+    """`complete`, `stopped` or `unfinished`."""
     started: datetime
     label: str = ""
     verified: frozenset[str] = frozenset()
@@ -156,15 +156,15 @@ def reasons_to_keep(backups: Collection[Candidate], keep: Keep | None, *, now: d
     its account sees all items, or it is of the copy's scope, narrowed the same, and of the same account with no fewer
     privileges.
     """
-    standing = sorted((each for each in backups if each.state != "removed"), key=lambda each: each.moment, reverse=True)
+    newest_first = sorted(backups, key=lambda each: each.moment, reverse=True)
     scopes: dict[str, list[Candidate]] = {}
-    for each in standing:
+    for each in newest_first:
         scopes.setdefault(each.scope, []).append(each)
     reasons: dict[str, list[str]] = {each.name: [] for each in backups}
     for scope in scopes.values():
         for name, reason in (*_held(scope, now), *(_chosen(scope, keep) if keep else ())):
             reasons[name].append(reason)
-    for name, count in _last_copies(standing, scopes.values()).items():
+    for name, count in _last_copies(newest_first, scopes.values()).items():
         reasons[name].append(f"holds the last verified copy of {counted(count, 'item')} still in the organization")
     return reasons
 
@@ -205,7 +205,7 @@ def _chosen(scope: Sequence[Candidate], keep: Keep) -> Iterator[tuple[str, str]]
     yield from ((each.name, f"labelled {each.label!r}") for each in scope if each.label in keep.labels)
 
 
-def _last_copies(standing: Sequence[Candidate], scopes: Iterable[Sequence[Candidate]]) -> dict[str, int]:
+def _last_copies(newest_first: Sequence[Candidate], scopes: Iterable[Sequence[Candidate]]) -> dict[str, int]:
     """How many items each backup alone holds in their last verified copy, of those still in the organization."""
     witnesses = sorted(
         (good for scope in scopes if (good := next((each for each in scope if each.is_good), None))),
@@ -214,7 +214,7 @@ def _last_copies(standing: Sequence[Candidate], scopes: Iterable[Sequence[Candid
     )
     seen: set[str] = set()
     found: dict[str, int] = {}
-    for holder in standing:
+    for holder in newest_first:
         unknown = holder.verified - seen
         seen |= unknown
         present: frozenset[str] = frozenset()

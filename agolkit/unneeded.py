@@ -99,6 +99,8 @@ def sound_summary(store: Store, name: str) -> dict[str, Any]:
 def lines_of(store: Store, name: str) -> Iterator[str]:
     """Every line of the manifest and of the journal of a backup that counts; `StoreDamaged` where one is not whole."""
     facts = sound_summary(store, name)
+    if facts["state"] == "removed":
+        return
     with _advice(store, name):
         if facts["state"] != "complete":  # the next run may go on with a stopped one, and reads its journal
             yield from map(json.dumps, journal_lines(store, name))

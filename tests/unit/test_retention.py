@@ -204,14 +204,6 @@ def test_what_cannot_be_read_stays_and_counts_for_nothing() -> None:
     assert reasons[backup(1).name][0] == "newest complete backup of the scope 'nightly'"
 
 
-def test_an_interrupted_removal_goes_on() -> None:
-    """What is half removed goes, and is nobody's newest."""
-    half = backup(5, state="removed", label="x")
-    reasons = reasons_to_keep([backup(0), half], Keep(last=5, labels=["x"]), now=NOW)
-    assert reasons[half.name] == []
-    assert reasons[backup(0).name][0] == "newest complete backup of the scope 'nightly'"
-
-
 def test_without_a_rule_for_backups_all_stay() -> None:
     """Rules that are about trees alone remove no backup."""
     assert survivors(a_year(), Keep(tree_keep=7)) == a_year()
@@ -270,7 +262,7 @@ def stores(draw: st.DrawFn) -> list[Candidate]:
             Candidate(
                 backup_name(started),
                 draw(st.sampled_from(["city", "surveys"])),
-                draw(st.sampled_from(["complete", "complete", "stopped", "unfinished", "removed"])),
+                draw(st.sampled_from(["complete", "complete", "stopped", "unfinished"])),
                 started,
                 label=draw(st.sampled_from(["", "x", "y"])),
                 listed=listed,
@@ -325,7 +317,7 @@ def test_a_verified_copy_of_every_item_that_is_there_always_stays(
     kept = survivors(backups, keep, now)
     good = [each for each in backups if each.is_good]
     for item in max(good, key=lambda each: each.started).listed if good else ():
-        holders = [each for each in backups if item in each.verified and each.state != "removed"]
+        holders = [each for each in backups if item in each.verified]
         assert not holders or max(holders, key=lambda each: each.started) in kept
 
 
