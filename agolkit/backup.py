@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import logging
-import os
 import tempfile
 import threading
 import time
@@ -42,6 +40,7 @@ from agolkit.progress import Event, Progress, Pulse, TimedOut, pulse_of_job
 from agolkit.report import REPORT, make_report
 from agolkit.resume import Interrupted, Known, look_back
 from agolkit.store import Draft, Store
+from agolkit.store.holder import user_name
 from agolkit.unchanged import changed_without_sign
 
 log = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ def backup(
         connections=options.workers,
         say=lambda sentence: news(Event("items", sentence)),
     )
-    with limits, store.lock(run_id, _who()) as lease, _scratch_folder(options) as scratch:
+    with limits, store.lock(run_id, user_name()) as lease, _scratch_folder(options) as scratch:
         if not portal.renewable:
             news(Event("inventory", of_sign_in(portal).text))
         known = look_back(store, options, started)
@@ -341,14 +340,6 @@ def _announced_before(store: Store) -> Iterator[Mapping[str, str]]:
             facts = store.summary(name)
             if facts["state"] == "unfinished" or "resumed" in facts:
                 yield from read_announcements(store, name)
-
-
-def _who() -> str:
-    """Who runs this, for those who find the store locked."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return f"user {os.getuid()}"
 
 
 def _scratch_folder(options: BackupOptions) -> tempfile.TemporaryDirectory[str]:

@@ -31,7 +31,7 @@ OWN_NAMES = frozenset(
     name.casefold()
     for name in (
         *("AllItems.csv", "manifest.jsonl.gz", "SHA256SUMS", "organization.json", "report.html", "log.jsonl"),
-        *("backup.ipynb", "backup.json", "journal"),
+        *("backup.ipynb", "backup.json", "unpinned.json", "journal"),
     )
 )
 """What stands beside the item types in a backup's folder, in lower case; an item type never takes such a name."""
@@ -50,6 +50,11 @@ def backup_name(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H%M%SZ")
 
 
+def backup_moment(name: str) -> datetime:
+    """When the backup of that name began, to the second."""
+    return datetime.strptime(name[: len("2026-11-23T020000Z")], "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
 def is_backup_name(name: str) -> bool:
     """Whether `name` is one that `backup_name` makes, with `-2` and so on for runs that began in the same second."""
     return bool(_BACKUP_NAME.fullmatch(name))
@@ -61,11 +66,16 @@ def item_folder(item: Item) -> str:
     kind = _plain(item.type, LONGEST_TYPE) or "no type"
     if kind.casefold() in OWN_NAMES:
         kind += "_"
+    ending = folder_ending(item.id)
+    title = _plain(item.title, min(LONGEST_TITLE, LONGEST_FOLDER - _units(kind) - len(f"/{ending}")))
+    return f"{kind}/{title or 'untitled'}{ending}"
+
+
+def folder_ending(item_id: str) -> str:
+    """How the name of an item's folder ends, whatever its title was: `~9c8d…`. No other item's ends so."""
     # Ids are 32 hexadecimal digits; anything else did not come from a portal that behaves, and is not let into a path.
-    known = re.fullmatch("[0-9a-f]{32}", item.id)
-    item_id = item.id if known else _digest(item.id)[:32]
-    title = _plain(item.title, min(LONGEST_TITLE, LONGEST_FOLDER - _units(kind) - len(f"/~{item_id}")))
-    return f"{kind}/{title or 'untitled'}~{item_id}"
+    known = re.fullmatch("[0-9a-f]{32}", item_id)
+    return f"~{item_id if known else _digest(item_id)[:32]}"
 
 
 def tree_path(item: Item, part: Part) -> str:

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -38,11 +38,20 @@ other scopes that take turns with them. Each costs the reading of a manifest, on
 def write_manifest(draft: Draft, outcomes: Iterable[Outcome]) -> None:
     """Write the manifest, AllItems.csv and SHA256SUMS. The same outcomes, in any order, make the same bytes."""
     ordered = sorted(outcomes, key=lambda outcome: (outcome.item.type, outcome.item.title, outcome.item.id))
-    lines = b"".join(entry_line(outcome_to_json(outcome)) for outcome in ordered)
     draft.flush()
-    draft.write(MANIFEST, gzip.compress(lines, mtime=0))
-    draft.write(SUMS, sha256_sums(ordered))
-    draft.write(ALL_ITEMS, all_items_csv(ordered))
+    write_lists(draft, packed(entry_line(outcome_to_json(outcome)) for outcome in ordered), ordered)
+
+
+def write_lists(draft: Draft, manifest: bytes, outcomes: Sequence[Outcome]) -> None:
+    """Write a packed manifest, and what says the same in other forms: AllItems.csv and SHA256SUMS."""
+    draft.write(MANIFEST, manifest)
+    draft.write(SUMS, sha256_sums(outcomes))
+    draft.write(ALL_ITEMS, all_items_csv(outcomes))
+
+
+def packed(lines: Iterable[bytes]) -> bytes:
+    """Lines as the content of a manifest; the same lines make the same bytes."""
+    return gzip.compress(b"".join(lines), mtime=0)
 
 
 def backup_facts(
@@ -58,9 +67,10 @@ def backup_facts(
     left_behind: Sequence[str] = (),
     unsigned: Sequence[str] = (),
     stopped_by: str = "",
+    account: Mapping[str, Any] | None = None,
+    alarms: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What there is to say of the run as a whole: `backup.json` without its list of files."""
-    counts = Counter(outcome.result for outcome in outcomes)
     return {
         "format": FORMAT,
         "name": draft.name,
@@ -69,16 +79,26 @@ def backup_facts(
         **draft.facts,
         "finished": to_stamp(finished),
         "portal": {"url": portal_url, "id": draft.store.portal_id, "name": draft.store.portal_name},
+        **({"account": dict(account)} if account else {}),
         "options": asdict(options),
-        "items": len(outcomes),
-        "counts": {str(result): counts[result] for result in Result},
-        "saved_bytes": sum(outcome.saved_bytes for outcome in outcomes),
+        **totals(outcomes),
         "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched") - reused_bytes,
         "new_bytes": new_bytes,
         "left_behind": list(left_behind),
         "reused": sum(outcome.how == "reused" for outcome in outcomes),
         "unsigned": list(unsigned),
+        "alarms": list(alarms),
         "tree": draft.tree,
+    }
+
+
+def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What `backup.json` says of the sum of all items."""
+    counts = Counter(outcome.result for outcome in outcomes)
+    return {
+        "items": len(outcomes),
+        "counts": {str(result): counts[result] for result in Result},
+        "saved_bytes": sum(outcome.saved_bytes for outcome in outcomes),
     }
 
 
@@ -91,8 +111,8 @@ def close_backup(draft: Draft, facts: Mapping[str, Any]) -> None:
 def read_outcomes(store: Store, backup: str, *, only: Collection[str] = ()) -> list[Outcome]:
     """Every item of a backup, exactly as it was noted: from the manifest; of a killed run, from its journal.
 
-    `Item.raw` is empty; the portal's JSON is the part `item.json`. With `only` there are just the items with these ids,
-    which is quicker.
+    None of one that is half removed. `Item.raw` is empty; the portal's JSON is the part `item.json`. With `only` there
+    are just the items with these ids, which is quicker.
 
     Raises
     ------
@@ -103,6 +123,8 @@ def read_outcomes(store: Store, backup: str, *, only: Collection[str] = ()) -> l
     """
     name = store.resolve(backup)
     facts = store.summary(name)
+    if facts["state"] == "removed":
+        return []
     if facts["state"] == "unfinished":
         try:
             lines = [line for line in journal_lines(store, name) if "item" in line]
@@ -110,22 +132,30 @@ def read_outcomes(store: Store, backup: str, *, only: Collection[str] = ()) -> l
             return list({outcome.item.id: outcome for outcome in map(outcome_from_json, lines)}.values())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreDamaged(f"The journal of the backup {name} cannot be read: {error!r}.") from error
-    content = store.find(f"backups/{name}/{MANIFEST}")
-    wanted = facts.get("files", {}).get(MANIFEST, {}).get("sha256")
-    if content is None or hashlib.sha256(content).hexdigest() != wanted:
-        what = "has no manifest" if content is None else "has a manifest that is not the one its backup.json names"
-        raise StoreDamaged(f"The backup {name} in {store.location} {what}.")
     try:
-        texts = unpacked(content).splitlines()
+        texts: Iterable[bytes] = manifest_lines(store, facts)
         if only:
             marks = [json.dumps(item_id).encode() for item_id in only]
-            texts = [text for text in texts if any(mark in text for mark in marks)]
+            texts = (text for text in texts if any(mark in text for mark in marks))
         outcomes = [outcome_from_json(json.loads(text)) for text in texts]
         return [outcome for outcome in outcomes if not only or outcome.item.id in only]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreDamaged(
             f"The manifest of the backup {name} in {store.location} cannot be read: {error!r}."
         ) from error
+
+
+def manifest_lines(store: Store, facts: Mapping[str, Any]) -> Iterator[bytes]:
+    """The lines of the manifest that a backup's summary names; `StoreDamaged` where there is no such manifest.
+
+    While items are being removed from a backup, its `backup.json` names the manifest with them and the one without.
+    """
+    content = store.find(f"backups/{facts['name']}/{MANIFEST}")
+    named = facts.get("files", {}).get(MANIFEST), facts.get("forgetting", {}).get("manifest")
+    if content is None or hashlib.sha256(content).hexdigest() not in [each["sha256"] for each in named if each]:
+        what = "has no manifest" if content is None else "has a manifest that is not the one its backup.json names"
+        raise StoreDamaged(f"The backup {facts['name']} in {store.location} {what}.")
+    yield from unpacked(content).splitlines()
 
 
 def load_items(store: Store, backup: str = "latest") -> pandas.DataFrame:

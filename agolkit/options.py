@@ -80,6 +80,11 @@ class BackupOptions:
     """Folder where transfers are spooled; `None`: the system's temporary folder."""
     accept: dict[str, str] = field(default_factory=dict)
     """Item ids or types whose `partial` or `failed` is known and accepted, each with a reason."""
+    alarm_items: float = 0.2
+    """Share of the items of the last complete backup of the scope; when more are gone or left out, an alarm is raised
+    and the backups before it are pinned. 1: never."""
+    alarm_rows: float = 0.5
+    """Share of the rows of a layer; when more are gone, the same. 1: never."""
     label: str = ""
     """Free text kept with the backup."""
     dry_run: bool = False
@@ -108,6 +113,9 @@ class BackupOptions:
         for name in ("resume_within", "full_every"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be 0 or greater, not {getattr(self, name)!r}.")
+        for name in ("alarm_items", "alarm_rows"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be from 0 to 1, not {getattr(self, name)!r}.")
         if not self.scope_name.strip():
             raise UsageError("scope_name must not be empty.")
 

@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import click
 
 import agolkit as ak
 from agolkit import console
 from agolkit.cli.arguments import commands, with_json
+
+
+@commands.command(short_help="Remove one item from all backups of STORE, leaving a note.")
+@click.argument("store")
+@click.option("--item", "ids", multiple=True, required=True, metavar="ID", help="The item; may be repeated.")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the note; no personal data.")
+@click.option("--yes", is_flag=True, help="Remove it.")
+@with_json
+def forget(store: str, ids: Sequence[str], reason: str, yes: bool, as_json: bool) -> None:
+    """Show what all backups of STORE hold of an item; with --yes, remove it from them and leave a note.
+
+    A file stays where another item has the same content. An item that is still in the portal is saved again by the next
+    backup, unless the option exclude_ids names it.
+    """
+    opened = ak.open_store(store, create=False)
+    if yes:
+        done = ak.forget(opened, ids, reason=reason)
+        console.say(json.dumps(asdict(done)) if as_json else done)
+        return
+    plan = ak.plan_forget(opened, ids)
+    console.show_table(plan, list(plan.columns), as_json)
+    if not as_json:
+        going = f"{plan['bytes'].sum():,} bytes"
+        console.say(f"\nNothing was removed. With --yes all of this goes, for good: {going} of the store's files.")
 
 
 @commands.command()

@@ -42,6 +42,8 @@ HINTS = {
     "resume_within": "Seconds within which an interrupted backup of this choice is taken up. 0: never.",
     "scratch": "Folder for transfers under way. Empty: the system's temporary folder.",
     "accept": "What may stay incomplete: one a line, an item id or type, a colon, the reason.",
+    "alarm_items": "When more than this share of the items is gone, an alarm is raised. 1: never.",
+    "alarm_rows": "When more than this share of the rows of a layer is gone, an alarm is raised. 1: never.",
     "label": "Free text kept with the backup.",
     "dry_run": "Show what would be done, save nothing.",
 }

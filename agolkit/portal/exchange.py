@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -131,6 +133,18 @@ class Exchange:
             return answer
 
         return self._retried(lambda turn: self._answered(turn, method, address, params, read))
+
+    def clock(self) -> datetime | None:
+        """The time by the portal's own clock, to the second; `None` where it does not say. Raises as `get_json`."""
+
+        def read(response: Response, _what: str, _turn: Turn) -> datetime | None:
+            try:
+                stated = parsedate_to_datetime(response.headers.get("Date", ""))
+            except ValueError:
+                return None
+            return stated if stated.tzinfo else stated.replace(tzinfo=UTC)
+
+        return self._retried(lambda turn: self._answered(turn, "GET", "portals/self", None, read))
 
     def act(self, address: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a POST that changes something: sent once, never blindly repeated.

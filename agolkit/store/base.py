@@ -1,7 +1,7 @@
 """The contract of a store, and everything that is the same for every store.
 
-A kind of store implements the primitives; they are few, and an object store can do them. The format (names, formats,
-what is written when) is here, once.
+A kind of store implements the primitives of its storage. The format (names, formats, what is written when) is here,
+once.
 
 What must not happen: a key that holds half a file; a backup that names a blob which is not there, even after a power
 cut; a blob that changes; two runs writing at the same time.
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -28,6 +28,7 @@ from agolkit.store.holder import Holder
 from agolkit.store.lease import Lease, find_holder, release, utc_now
 from agolkit.store.readme import README
 from agolkit.store.spool import CHUNK, Spool, copy_hashed
+from agolkit.store.storage import Storage
 from agolkit.store.version import FORMAT, agolkit_version
 
 if TYPE_CHECKING:
@@ -35,21 +36,20 @@ if TYPE_CHECKING:
 
 Tree = Literal["auto", "copy", "none"]
 
+_BLOB_FOLDER = re.compile("[0-9a-f]{2}")
+_BLOB_NAME = re.compile(r"([0-9a-f]{64})(\.\d+)?")
+
 # What may lie in a folder that is still free to become a store.
 _NOT_FOREIGN = frozenset(
     ["lock", "lock.next", "store.json.next", "readme.txt", "readme.txt.next", "incoming"]
 ) | frozenset([".ds_store", "thumbs.db", "desktop.ini", "lost+found"])
 
 
-class Store(ABC):
-    """Where backups are kept. Made by `agolkit.open_store`; reading needs no lock, writing does (`lock`).
-
-    Errors of the storage itself are `StoreError` (final until somebody acts) or `StoreFull` (room must be made).
-    """
+class Store(Storage):
+    """Where backups are kept. Made by `agolkit.open_store`; reading needs no lock, writing does (`lock`)."""
 
     def __init__(self, location: str) -> None:
-        self.location = location
-        """The folder or the URL, for people."""
+        super().__init__(location)
         self.portal_id = ""
         self.portal_name = ""
         self._newer = ""
@@ -60,81 +60,6 @@ class Store(ABC):
     def __repr__(self) -> str:
         of = f" of {self.portal_name} ({self.portal_id})" if self.portal_id else ", not used yet"
         return f"<{type(self).__name__} {self.location}{of}>"
-
-    # Primitives. Keys are relative paths with `/`. None of them leaves half a file under a key.
-
-    @abstractmethod
-    def open(self, key: str) -> IO[bytes]:
-        """A seekable stream over what is under `key`; `FileNotFoundError` where nothing is."""
-
-    @abstractmethod
-    def size(self, key: str) -> int | None:
-        """Bytes under `key`; `None` where nothing is."""
-
-    @abstractmethod
-    def names(self, prefix: str) -> list[str]:
-        """The names directly below `prefix` (without `/` at its end), files and folders, sorted."""
-
-    @abstractmethod
-    def keep(self, key: str, spool: Spool, *, read_only: bool = False) -> None:
-        """Put the content of `spool` under `key`, replacing what is there. Its name may be lost in a power cut until
-        `flush`; its content may not: the key has all of it or does not exist."""
-
-    @abstractmethod
-    def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
-        """Put `new` under `key`, durably, if `old` is what is there now (`None`: nothing). Whether it was done; of
-        several that try at the same time, one succeeds at most."""
-
-    @abstractmethod
-    def age(self, key: str) -> float | None:
-        """Seconds since `key` was written, both ends measured by the store's own clock; `None` where nothing is."""
-
-    @abstractmethod
-    def flush(self) -> None:
-        """Return when everything kept so far survives a power cut."""
-
-    @abstractmethod
-    def tidy(self) -> None:
-        """Remove what a killed run left half done. Only for whoever holds the lease."""
-
-    @abstractmethod
-    def clear(self, prefix: str) -> None:
-        """Remove everything below `prefix`, if it is a folder. For trees and kept rows: what they hold is in blobs."""
-
-    # Links, where the storage has them
-
-    def can_link(self) -> bool:
-        """Whether a second name for a blob costs nothing here."""
-        return False
-
-    def link(self, sha256: str, key: str) -> None:
-        """Give a blob a second name. Only where `can_link`."""
-        raise StoreError(f"The store {self.location} cannot show {key} as a link to blob {sha256}.")
-
-    def is_linked(self, sha256: str, key: str) -> bool:  # noqa: ARG002
-        """Whether `key` is a second name of the blob, so that its content need not be looked at."""
-        return False
-
-    # Small content
-
-    def get(self, key: str) -> bytes:
-        """All of what is under `key`; `FileNotFoundError` where nothing is."""
-        with self.open(key) as stream:
-            return stream.read()
-
-    def find(self, key: str) -> bytes | None:
-        """All of what is under `key`, or `None`."""
-        try:
-            return self.get(key)
-        except FileNotFoundError:
-            return None
-
-    def put(self, key: str, content: bytes) -> None:
-        """Put `content` under `key`, replacing what is there; it survives a power cut once this returns."""
-        with Spool(in_memory=len(content)) as spool:
-            spool.write(content)
-            self.keep(key, spool)
-        self.flush()
 
     # Whose store this is
 
@@ -257,6 +182,25 @@ class Store(ABC):
             spool.close()
             raise
         return spool
+
+    def blobs(self) -> Iterator[str]:
+        """The hash of every blob; files that nobody saved are passed over."""
+        for folder in filter(_BLOB_FOLDER.fullmatch, self.names("blobs")):
+            found = (_BLOB_NAME.fullmatch(name) for name in self.names(f"blobs/{folder}"))
+            yield from sorted({each[1] for each in found if each and each[1].startswith(folder)})
+
+    def remove_blob(self, sha256: str) -> int:
+        """Delete a blob and its copies; the bytes of these. Hold the lease, and have proven that no backup needs it."""
+        self._check_writable()
+        self._proven.discard(sha256)
+        keys, number = [blob_key(sha256)], 2
+        while self.size(key := blob_key(sha256, number)) is not None:
+            keys.append(key)
+            number += 1
+        size = sum(self.size(key) or 0 for key in keys)
+        for key in reversed(keys):  # a copy is found from the one before it
+            self.remove(key)
+        return size
 
     # Backups
 
@@ -397,9 +341,9 @@ class Store(ABC):
                 self._finished.notify_all()
 
 
-def blob_key(sha256: str) -> str:
-    """The key of a blob."""
-    return f"blobs/{sha256[:2]}/{sha256}"
+def blob_key(sha256: str, number: int = 1) -> str:
+    """The key of a blob; from `number` 2 on, of a copy that takes the links for which the blob has no room."""
+    return f"blobs/{sha256[:2]}/{sha256}" + (f".{number}" if number > 1 else "")
 
 
 def _to_json(facts: dict[str, Any]) -> bytes:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from agolkit.store.base import Store
 
 
+_BEGINNING = ("started", "scope", "label", "agolkit", "full", "options", "forgotten", "forgetting")
+"""What `backup.json` says of how a backup began, and of what was removed from it since."""
+
+
 class Draft:
     """The folder of one backup, open for writing. Begun by `Store.begin` or `Store.resume`; safe in threads.
 
@@ -89,9 +93,7 @@ class Draft:
 def reopened(store: Store, backup: str, resumed: datetime, label: str) -> dict[str, Any]:
     """How an unfinished or stopped backup began, after it was made ready to be written to again."""
     found = store.summary(backup)
-    facts: dict[str, Any] = {
-        key: found[key] for key in ("started", "scope", "label", "agolkit", "full", "options") if key in found
-    }
+    facts: dict[str, Any] = {key: found[key] for key in _BEGINNING if key in found}
     facts |= {"label": label or facts["label"], "resumed": to_stamp(resumed)}
     # From here on the manifest of a stopped run, which is about to be replaced, does not count any more.
     store.put(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 from collections.abc import Mapping
@@ -30,6 +31,14 @@ class Holder:
             f"a run of {said['who']} on {said['host']}, process {said['pid']}, since {said['since']}; "
             f"last sign of life {counted(round(self.silent), 'second')} ago, {process[self.lives]}"
         )
+
+
+def user_name() -> str:
+    """Who runs this, for those who find the store locked."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"user {os.getuid()}"
 
 
 def read_facts(lock: bytes | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
@@ -125,6 +126,10 @@ class LocalStore(Store):
         with self._trouble():
             return self._age(self._path(key))
 
+    def now(self) -> datetime:
+        with self._trouble():
+            return datetime.fromtimestamp(self._time(), UTC)
+
     def flush(self) -> None:
         # One at a time: whoever returns from here relies on the folders that another thread is still flushing.
         with self._flushing, self._trouble():
@@ -141,14 +146,27 @@ class LocalStore(Store):
             for name in self.names("blobs"):
                 self._note(self.root / "blobs" / name)
 
+    def remove(self, key: str) -> None:
+        if self.size(key) is None:
+            return
+        path = self._path(key)
+        with self._trouble():
+            self._discard(path)
+        self._chains.pop(path.name, None)
+        self._note(path.parent)
+
     def clear(self, prefix: str) -> None:
         top = self._path(prefix)
         with self._trouble():
+            if top.is_dir():
+                self._note(top.parent)
             for folder, _, files in os.walk(top, topdown=False):
                 for name in files:
                     self._discard(Path(folder, name))
                 os.rmdir(folder)
         self._made = {folder for folder in self._made if not folder.is_relative_to(top)}
+        with self._noting:
+            self._unflushed = {folder for folder in self._unflushed if not folder.is_relative_to(top)}
 
     def can_link(self) -> bool:
         with self._trouble():
@@ -173,7 +191,7 @@ class LocalStore(Store):
             while True:
                 number = self._chains.get(sha256, 1)
                 try:
-                    self._make_link(self._path(_chain_key(sha256, number)), target)
+                    self._make_link(self._path(blob_key(sha256, number)), target)
                 except FileExistsError as error:
                     if self.is_linked(sha256, key):
                         return
@@ -188,7 +206,7 @@ class LocalStore(Store):
 
     def is_linked(self, sha256: str, key: str) -> bool:
         path, number = self._path(key), 1
-        while self.size(link := _chain_key(sha256, number)) is not None:
+        while self.size(link := blob_key(sha256, number)) is not None:
             if path.exists() and path.samefile(self._path(link)):
                 return True
             number += 1
@@ -280,7 +298,7 @@ class LocalStore(Store):
         with self._chaining:
             if self._chains.get(sha256, 1) > number:
                 return
-            key = _chain_key(sha256, number + 1)
+            key = blob_key(sha256, number + 1)
             if self.size(key) is None:
                 with self.copied(sha256, self.root / INCOMING) as spool:
                     self.keep(key, spool, read_only=True)
@@ -291,11 +309,15 @@ class LocalStore(Store):
             written = path.stat().st_mtime
         except FileNotFoundError:
             return None
+        return self._time() - written
+
+    def _time(self) -> float:
+        """Seconds since 1970, as the file system stamps a new file."""
         with tempfile.TemporaryFile(dir=self.root) as probe:
             probe.write(b"?")
             probe.flush()
             os.fsync(probe.fileno())
-            return os.fstat(probe.fileno()).st_mtime - written
+            return os.fstat(probe.fileno()).st_mtime
 
     @contextmanager
     def _trouble(self, *, may_be_absent: bool = False) -> Iterator[None]:
@@ -319,10 +341,6 @@ class LocalStore(Store):
             else:
                 advice = f"{where}: {error.strerror}."
             raise StoreError(f"The store {self.root} cannot be used: {advice}") from error
-
-
-def _chain_key(sha256: str, number: int) -> str:
-    return blob_key(sha256) if number == 1 else f"{blob_key(sha256)}.{number}"
 
 
 def _private(path: str, flags: int) -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agolkit.all_items import ALL_ITEMS, all_items_csv
 from agolkit.errors import StoreDamaged
-from agolkit.manifest import MANIFEST, SUMS, read_outcomes, sha256_sums
-from agolkit.model import Blob, Outcome, Result
+from agolkit.manifest import MANIFEST, SUMS, read_outcomes, sha256_sums, totals
+from agolkit.model import Blob, Outcome
 from agolkit.report import REPORT
 from agolkit.store.seal import is_sealed
 from agolkit.verify.inspection import Inspection
@@ -27,12 +26,16 @@ def check_own_files(inspection: Inspection) -> tuple[dict[str, Any], list[Outcom
     except StoreDamaged as error:
         inspection.add(WHOLE, str(error))
         return {}, []
+    if "forgetting" in facts:
+        inspection.add(WHOLE, _cut_short(facts["forgetting"]["items"]))
     if facts["state"] == "unfinished":
         _check_unfinished(inspection)
         return facts, _outcomes(inspection, "journal")
     if not is_sealed(inspection.store.get(inspection.key(WHOLE))):
         inspection.add(WHOLE, "its content was changed; without it nothing else can be looked at")
         return facts, []
+    if "forgetting" in facts:
+        return facts, _outcomes(inspection, MANIFEST)  # the other files are being written anew
     broken = set()
     for path, expected in facts.get("files", {}).items():
         what = inspection.trouble(inspection.key(path), Blob(expected["sha256"], expected["size"]))
@@ -84,16 +87,16 @@ def _contradictions(
     table = find(key(ALL_ITEMS))
     if table is not None and _verdicts(table) != _verdicts(all_items_csv(outcomes)):
         found.append((ALL_ITEMS, "it does not have the items and results of the manifest"))
-    counts = Counter(str(outcome.result) for outcome in outcomes)
-    said = {
-        "items": len(outcomes),
-        "counts": {str(result): counts[result] for result in Result},
-        "saved_bytes": sum(outcome.saved_bytes for outcome in outcomes),
-    }
-    wrong = [name for name, value in said.items() if facts.get(name) != value]
+    wrong = [name for name, value in totals(outcomes).items() if facts.get(name) != value]
     if wrong:
         found.append((WHOLE, f"its {' and '.join(wrong)} are not those of the manifest"))
     return found
+
+
+def _cut_short(notes: Sequence[Mapping[str, Any]]) -> str:
+    """Which removal has not come to its end, and how it does."""
+    named = " ".join(f"--item {note['item_id']}" for note in notes)
+    return f"a removal of items has not come to its end; finish it with agolkit forget {named} --yes"
 
 
 def _verdicts(table: bytes) -> list[tuple[str | None, str | None]] | None:

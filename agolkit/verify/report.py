@@ -55,6 +55,8 @@ class VerifyReport:
     """Different files looked at: blobs, and the files of the backup itself."""
     bytes: int
     damages: tuple[Damage, ...]
+    forgotten: int = 0
+    """Items that `agolkit forget` has removed from the backup; that is no damage."""
     differences: tuple[Difference, ...] | None = None
     """How the portal differs from the backup; `None` where they were not compared."""
 
@@ -80,6 +82,8 @@ class VerifyReport:
         else:
             places = counted(len(self.damages), "place")
             lines = [f"Backup {self.backup} ({self.state}) is damaged in {places}, of {seen}:", *_some(self.damages)]
+        if self.forgotten:
+            lines.append(f"{counted(self.forgotten, 'item')} of it were removed on purpose; backup.json says which.")
         if self.differences:
             lines += [f"The portal differs from it in {counted(len(self.differences), 'item')}:"]
             lines += _some(self.differences)
