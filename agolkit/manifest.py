@@ -155,7 +155,7 @@ def manifest_lines(store: Store, facts: Mapping[str, Any]) -> Iterator[bytes]:
     if content is None or hashlib.sha256(content).hexdigest() not in [each["sha256"] for each in named if each]:
         what = "has no manifest" if content is None else "has a manifest that is not the one its backup.json names"
         raise StoreDamaged(f"The backup {facts['name']} in {store.location} {what}.")
-    yield from unpacked(content).splitlines()
+    yield from unpacked(content).splitlines(keepends=True)
 
 
 def load_items(store: Store, backup: str = "latest") -> pandas.DataFrame:
