@@ -142,6 +142,11 @@ def standing_alarms(store: Store, backup: str | None = None) -> list[Alarm]:
     return found
 
 
+def is_alarmed(store: Store, options: BackupOptions, raised: Sequence[str]) -> bool:
+    """Whether an alarm of the scope stands: one that was `raised` just now, or one that nobody has ended."""
+    return bool(raised) or any(alarm.scope == options.scope_name for alarm in standing_alarms(store))
+
+
 def alarm_stands(store: Store, facts: Mapping[str, object]) -> bool:
     """Whether what is known of a backup has an alarm that nobody has ended."""
     return bool(facts.get("alarms")) and store.find(f"backups/{facts['name']}/{UNPINNED}") is None

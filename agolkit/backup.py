@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agolkit.alarms import find_alarms, is_alarmed
 from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, SignInError, Stopped, StoreDamaged, StoreError
 from agolkit.inventory import take_inventory
@@ -44,6 +45,9 @@ from agolkit.store.holder import user_name
 from agolkit.unchanged import changed_without_sign
 
 log = logging.getLogger(__name__)
+
+ALARM = 7
+"""Exit code of a run that is finished, while a mass-change alarm of its scope stands."""
 
 
 def backup(
@@ -143,11 +147,15 @@ def backup(
                 journal.close()
         was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
         state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
+        alarms: list[str] = []
         if state == "complete":
             outcomes = settle(outcomes)
+            alarms = find_alarms(store, outcomes, options=options, privileges=portal.privileges)
         summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
         summary = replace(
             summary,
+            alarms=tuple(alarms),
+            exit_code=ALARM if state == "complete" and is_alarmed(store, options, alarms) else summary.exit_code,
             kept=len(interrupted.kept) if interrupted else None,
             reused=sum(outcome.how == "reused" for outcome in outcomes),
             unsigned=tuple(changed_without_sign(known.proven, outcomes)) if known.is_full else (),
@@ -328,6 +336,8 @@ def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSumma
         left_behind=summary.left_behind,
         unsigned=[outcome.item.id for outcome in summary.unsigned],
         stopped_by=summary.stopped_by,
+        account={"username": context.portal.username, "privileges": sorted(context.portal.privileges)},
+        alarms=summary.alarms,
     )
     draft.write(REPORT, make_report(draft.store, outcomes, facts).encode())
     close_backup(draft, facts)

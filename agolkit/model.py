@@ -264,7 +264,9 @@ class RunSummary:
     left_behind: tuple[str, ...]
     """What could not be removed from the portal, each with what to do."""
     exit_code: int
-    """0, 3, or that of what stopped the run, as the command line ends."""
+    """0, 3, 7 while a mass-change alarm stands, or that of what stopped the run, as the command line ends."""
+    alarms: tuple[str, ...] = ()
+    """What changed on a suspicious scale since the backup before; older backups are pinned until somebody unpins."""
     stopped_by: str = ""
     """Why the run ended before its time, and what to do; empty for a complete one."""
     kept: int | None = None
@@ -286,6 +288,11 @@ class RunSummary:
         if self.reused:
             lines[0] += f" {counted(self.reused, 'item')} unchanged since an earlier backup and taken from there."
         lines[0] = f"{lines[0]} {self.stopped_by}".rstrip()
+        lines += [f"  ALARM: {sentence}" for sentence in self.alarms]
+        if self.alarms:
+            lines.append(
+                "  Older backups are pinned: prune removes none of them until `agolkit unpin` says it was meant."
+            )
         for outcome in self.unsigned:
             item = outcome.item
             lines.append(f"  had changed without a sign, and is saved now: {item.title} ({item.type}, {item.id})")
@@ -322,6 +329,7 @@ class RunSummary:
                 for outcome in self.failures
             ],
             "exit_code": self.exit_code,
+            "alarms": list(self.alarms),
             "stopped_by": self.stopped_by,
         }
 
