@@ -15,7 +15,7 @@ from agolkit.manifest import LOOK_BACK, read_outcomes
 from agolkit.model import Item, Outcome, Part, Result
 from agolkit.store import Store
 
-USEFUL = ("definition", "attachments", "attachment")
+USEFUL = ("definition", "rows", "attachments", "attachment")
 """Parts of which earlier copies are of use."""
 
 
@@ -47,10 +47,10 @@ class EarlierBackups:
         self._found: dict[tuple[str, str], Earlier] = {}
         self._lock = threading.Lock()
 
-    def with_list(self, item: Item, path: str) -> Earlier | None:
-        """What the newest of them says of an item that has this list of attachments, that of one layer.
+    def with_part(self, item: Item, path: str) -> Earlier | None:
+        """What the newest of them says of an item that has this part: the rows, or the list of attachments, of a layer.
 
-        Also an item that its run had not finished has one: as far as it had come, if that layer had been begun.
+        Also an item that its run had not finished has a list: as far as it had come, if that layer had been begun.
         """
         oldest = backup_name(item.created) if item.created else ""
         with self._lock:
@@ -67,7 +67,8 @@ class EarlierBackups:
                 # Without its definition nothing is known of the time: the run gave the item up before its end.
                 if any(part.name == "definition" for part in parts):
                     for part in parts:
-                        if part.name == "attachments":
+                        is_whole = part.name == "rows" and outcome.result is Result.VERIFIED
+                        if part.name == "attachments" or is_whole:
                             self._found.setdefault((outcome.item.id, part.path), earlier)
 
     def _told(self, name: str) -> Iterator[tuple[Outcome, frozenset[str]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -258,11 +258,19 @@ class FeatureService:
             raise NotAnAnswer(f"Layer {layer.name!r} did not list its object ids.")
         return array("q", sorted(_object_id(each, layer) for each in answer["objectIds"] or ()))
 
-    def fetch_rows(self, layer: ServiceLayer, first: int, last: int, sink: Sink) -> Received:
+    def fetch_row_range(self, layer: ServiceLayer, first: int, last: int, sink: Sink) -> Received:
         """Stream the query answer with all rows from object id `first` to `last`, geometry in full, into `sink`."""
+        name = layer.object_id_field
+        return self._fetch_where(layer, f"{name}>={first} AND {name}<={last}", sink)
+
+    def fetch_rows(self, layer: ServiceLayer, object_ids: Sequence[int], sink: Sink) -> Received:
+        """Stream the query answer with the rows of these object ids, geometry in full, into `sink`."""
+        return self._fetch_where(layer, f"{layer.object_id_field} IN ({','.join(map(str, object_ids))})", sink)
+
+    def _fetch_where(self, layer: ServiceLayer, where: str, sink: Sink) -> Received:
         params = {
             "f": "json",
-            "where": f"{layer.object_id_field}>={first} AND {layer.object_id_field}<={last}",
+            "where": where,
             "outFields": "*",
             "orderByFields": layer.object_id_field,
             "returnGeometry": "true",

@@ -12,7 +12,7 @@ import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ from agolkit.portal import FeatureService, ServiceLayer
 from agolkit.progress import beat
 
 PAGES_AT_ONCE = 4
+FEW = 100
+"""Rows that are asked for by their ids at once: more would make too long an address."""
 GOOD_SIZE = 4 << 20
 LARGEST = 8 << 20
 """Bytes of an answer: as many as are asked for once it is known how large the rows are, and the most that is parsed."""
@@ -73,6 +75,27 @@ def read_pages(
                 future.cancel()
 
 
+def fetch_some(
+    saving: Saving, service: FeatureService, layer: ServiceLayer, object_ids: Sequence[int]
+) -> Iterator[Page]:
+    """The rows with these ids, which may be far apart; a few at a time."""
+    for at in range(0, len(object_ids), FEW):
+        yield from _few(saving, service, layer, object_ids[at : at + FEW])
+        beat()
+
+
+def _few(saving: Saving, service: FeatureService, layer: ServiceLayer, some: Sequence[int]) -> list[Page]:
+    if len(some) == 1:
+        return fetch_pages(saving, service, layer, array("q", some))
+    with saving.context.spool() as spool:
+        service.fetch_rows(layer, some, spool)
+        page, is_cut = parse_page(spool.read(), layer) if spool.size <= LARGEST else (None, True)
+    if page is not None and not is_cut:
+        return [page]
+    middle = len(some) // 2
+    return _few(saving, service, layer, some[:middle]) + _few(saving, service, layer, some[middle:])
+
+
 def end_of_range(object_ids: array[int], at: int, rows: int) -> int:
     """Where a range of so many ids ends that begins at `at`; an id that comes twice is never on both sides."""
     return bisect_right(object_ids, object_ids[min(at + rows, len(object_ids)) - 1])
@@ -83,7 +106,7 @@ def fetch_pages(saving: Saving, service: FeatureService, layer: ServiceLayer, so
     is_one = some[0] == some[-1]
     try:
         with saving.context.spool() as spool:
-            service.fetch_rows(layer, some[0], some[-1], spool)
+            service.fetch_row_range(layer, some[0], some[-1], spool)
             if is_one and spool.size > LONGEST_LINE:
                 raise PortalError(
                     f"layer {layer.name!r}: the row {some[0]} has {spool.size:,} bytes, too many to read."

@@ -65,7 +65,7 @@ def reusable(
     """
     # The stamps of a view need not move with those of its source, and it tracks no changes of its own.
     path = attachments_path(layer.id)
-    earlier = None if is_view(saving.item, definition) else saving.context.earlier.with_list(saving.item, path)
+    earlier = None if is_view(saving.item, definition) else saving.context.earlier.with_part(saving.item, path)
     if earlier is None or earlier.item.url != saving.item.url:
         return {}
     try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agolkit.kinds.feature_service.definition import rows_path
+from agolkit.kinds.feature_service.edited import find_edited, pages_with
 from agolkit.kinds.feature_service.pages import Page
 from agolkit.kinds.feature_service.stretches import Stretches
 from agolkit.kinds.saving import Saving
@@ -45,15 +46,20 @@ def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer, defi
         with saving.context.spool() as spool:
             before, listed = service.edit_stamps(layer), service.object_ids(layer)
             # Where the first reading did not come out right, nothing that was read before it is relied on.
-            saved = read_rows(stretches.pages(listed, before, anew=read > 1), spool)
+            known = find_edited(saving, service, layer, definition, listed) if read == 1 else None
+            if known:
+                saved = read_rows(pages_with(saving, service, layer, known, listed), spool)
+            else:
+                saved = read_rows(stretches.pages(listed, before, anew=read > 1), spool)
             served, count, after = service.object_ids(layer), service.count(layer), service.edit_stamps(layer)
             moved = edited_between(before, after) or ("edited" if listed != served else "")
             is_whole = saved.object_ids == served and count == len(served) and not moved
             if is_whole or read == READS:
                 common = count_common(saved.object_ids, served)
-                proof = f"{common:,} of {len(served):,} ids"
+                kept = max(0, len(listed) - len(known.edited)) if known else 0
+                proof = f"{common:,} of {len(served):,} ids" + (f", {kept:,} reused" if kept else "")
                 saving.keep("rows", spool, rows_path(layer.id), Reach.CONTENT, proof)
-                saving.context.reused_bytes.add(stretches.taken)
+                saving.context.reused_bytes.add(spool.size * kept // len(listed) if kept else stretches.taken)
                 break
     if not is_whole:
         said = [proof]
