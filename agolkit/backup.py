@@ -90,6 +90,8 @@ def backup(
     if options.dry_run:
         return _summary("", store, "planned", [], options, began)
 
+    if not store.portal_id:
+        news(Event("plan", f"A new store was begun in {store.location}: there was none. Is that the right folder?"))
     store.bind(portal.org_id, portal.org_name)
     run_id, started = uuid.uuid4().hex[:12], datetime.now(UTC)
     limits = portal.limits(
