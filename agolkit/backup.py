@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import logging
 import os
 import tempfile
@@ -18,7 +17,6 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, SignInError, Stopped, StoreDamaged, StoreError
@@ -39,7 +37,10 @@ from agolkit.portal.check import of_sign_in
 from agolkit.progress import Event, Progress, Pulse, TimedOut, pulse_of_job
 from agolkit.report import REPORT, make_report
 from agolkit.resume import Interrupted, find_interrupted
+from agolkit.runlog import RunLog
 from agolkit.store import Draft, Store
+from agolkit.store.version import agolkit_version
+from agolkit.trace import tell, telling
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def backup(
     """
     options = options or BackupOptions()
     cancel = cancel or threading.Event()
-    news = News(progress)
+    news = RunLog(progress)
     began = time.monotonic()
     if options.dry_run:
         return _summary("", store, "planned", [], options, began)
@@ -93,7 +94,13 @@ def backup(
         connections=options.workers,
         say=lambda sentence: news(Event("items", sentence)),
     )
-    with limits, store.lock(run_id, _who()) as lease, _scratch_folder(options) as scratch:
+    with (
+        telling(news.hear),
+        limits,
+        store.lock(run_id, _who()) as lease,
+        _scratch_folder(options) as scratch,
+    ):
+        tell("begun", run_id=run_id, scope=options.scope_name, agolkit=agolkit_version())
         if not portal.renewable:
             news(Event("inventory", of_sign_in(portal).text))
         inventory = take_inventory(portal, options, progress=news, cancel=cancel)
@@ -108,6 +115,7 @@ def backup(
         draft = _draft(store, options, started, interrupted)
         draft.write("organization.json", organization_file(organization))
         journal = Journal(draft)
+        news.keep_in(draft)
         if interrupted:
             journal.resumed({"run_id": run_id, "started": to_stamp(started)})
             news(Event("plan", _taking_up(interrupted)))
@@ -121,8 +129,8 @@ def backup(
         endings: list[AgolkitError] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
-            save = partial(interrupted.save if interrupted else save_item, context)
-            for each in _outcomes(inventory, context, save, cancel, journal, endings):
+            save = partial(_saved, interrupted.save if interrupted else save_item, context, news)
+            for each in _outcomes(inventory, context, save, cancel, (journal.tick, news.tick), endings):
                 outcome = interrupted.known(context, each) if interrupted else each
                 for part in outcome.parts:
                     draft.link(tree_path(outcome.item, part), part.blob)
@@ -134,44 +142,17 @@ def backup(
                 left_behind += exports.close_all()
             finally:
                 journal.close()
+                news.flush()
         was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
         state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
         summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
         if interrupted:
             summary = replace(summary, kept=len(interrupted.kept))
         news(Event("finish", str(summary), done=len(outcomes), total=total))
+        tell("ended", result=state, seconds=round(summary.seconds, 3), bytes=summary.fetched_bytes)
         lease.check()
         _finish(draft, outcomes, news, summary, context)
     return summary
-
-
-class News:
-    """Passes events on to whoever listens and keeps them for the log; a listener cannot break a run."""
-
-    def __init__(self, listener: Progress | None) -> None:
-        self._listener = listener
-        self.lines: list[bytes] = []
-
-    def __call__(self, event: Event) -> None:
-        facts: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": event.stage}
-        if event.text:
-            facts["text"] = event.text
-            log.info(event.text)
-        if event.outcome is not None:
-            facts |= {
-                "item_id": event.outcome.item.id,
-                "result": event.outcome.result,
-                "seconds": round(event.outcome.seconds, 3),
-                "bytes": event.outcome.saved_bytes,
-                "attempts": event.outcome.attempts,
-                "message": event.outcome.message,
-            }
-        self.lines.append(json.dumps(facts, ensure_ascii=False).encode(errors="backslashreplace"))
-        if self._listener is not None:
-            try:
-                self._listener(event)
-            except Exception:  # somebody else's code: a form that was closed must not end the run
-                log.warning("The progress callback failed.", exc_info=True)
 
 
 def _without(inventory: Inventory, announced: Iterable[Mapping[str, str]]) -> Inventory:
@@ -198,7 +179,7 @@ def _outcomes(
     context: RunContext,
     save: Callable[[Item], Outcome],
     cancel: threading.Event,
-    journal: Journal,
+    ticks: Iterable[Callable[[], None]],
     endings: list[AgolkitError],
 ) -> Iterator[Outcome]:
     """An outcome for each item of the inventory, as it is known; what ends the run before its time is in `endings`."""
@@ -208,7 +189,8 @@ def _outcomes(
     over = threading.Event()  # not the caller's event: theirs is not ours to set
 
     def meanwhile() -> None:
-        journal.tick()
+        for tick in ticks:
+            tick()
         if context.portal.brake.gave_up is not None and not endings:
             endings.append(context.portal.brake.gave_up)
         if cancel.is_set() or endings:
@@ -234,6 +216,12 @@ def _outcomes(
     finally:
         over.set()  # whatever ended the loop, nothing goes on behind it
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _saved(save: Callable[[RunContext, Item], Outcome], context: RunContext, news: RunLog, item: Item) -> Outcome:
+    """What `save` makes of the item; what its steps tell is about this item."""
+    with telling(news.hear, item_id=item.id):
+        return save(context, item)
 
 
 def _outcome_of(finished: Finished[Item, Outcome], context: RunContext) -> Outcome:
@@ -290,10 +278,10 @@ def _summary(
     )
 
 
-def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSummary, context: RunContext) -> None:
+def _finish(draft: Draft, outcomes: list[Outcome], news: RunLog, summary: RunSummary, context: RunContext) -> None:
     """Write what describes the backup as a whole; `backup.json` comes last."""
     write_manifest(draft, outcomes)
-    draft.write("log.jsonl", b"".join(line + b"\n" for line in news.lines))
+    news.finish(draft)
     facts = backup_facts(
         draft,
         outcomes,

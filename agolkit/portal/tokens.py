@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from agolkit.errors import SignInError
+from agolkit.trace import tell
 
 TOKEN_HEADER = "X-Esri-Authorization"
 
@@ -117,9 +118,11 @@ class Tokens:
             token = self._grant()
         except SignInError as error:
             self._refused = error
+            tell("sign_in", result="refused", message=str(error))
             raise
         self._obtained_at = self._clock()
         if self.renewable or token.value != self._token.value:  # one that is read a second time has not become younger
+            tell("sign_in", result="renewed")
             self._token = token
             life = token.seconds if token.seconds is not None else float("inf")
             self._ends_at = self._obtained_at + life
