@@ -302,6 +302,7 @@ class RunSummary:
                 }
                 for outcome in self.failures
             ],
+            "left_behind": list(self.left_behind),
             "exit_code": self.exit_code,
             "stopped_by": self.stopped_by,
         }
