@@ -33,6 +33,8 @@ class News:
     """Items that are neither in scope nor left out any more, as they were before."""
     recovered: tuple[Outcome, ...] = ()
     """Items that were failed or partial before, and are not any more."""
+    accepted: int = 0
+    """Failed or partial items that are accepted: no news, and no failures."""
     added: int = 0
     """Items that were not there before."""
     is_same_choice: bool = True
@@ -53,7 +55,8 @@ def what_is_new(
     """
     was = {outcome.item.id: outcome for outcome in before or ()}
     ids = {outcome.item.id for outcome in now}
-    failing = [each for each in now if each.result in _FAILING and each.accepted(accept) is None]
+    incomplete = [each for each in now if each.result in _FAILING]
+    failing = [each for each in incomplete if each.accepted(accept) is None]
     known = {each.item.id for each in failing if _is_known(was.get(each.item.id), each)}
     gone = [each for each in was.values() if each.item.id not in ids and each.result is not Result.EXCLUDED]
     return News(
@@ -66,6 +69,7 @@ def what_is_new(
             for each in now
             if each.result in _WELL and each.item.id in was and was[each.item.id].result in _FAILING
         ),
+        accepted=len(incomplete) - len(failing),
         added=0 if before is None else len(ids - was.keys()),
         is_same_choice=is_same_choice,
     )

@@ -116,6 +116,7 @@ class Notice:
                     "known": len(news.known),
                     "vanished": len(news.vanished),
                     "recovered": len(news.recovered),
+                    "accepted": news.accepted,
                     "added": news.added,
                 },
             },
@@ -176,18 +177,20 @@ def news_sections(news: News) -> list[Section]:
     """What is new, and what was wrong before, in sections."""
     since = f" since {news.compared_with}" if news.compared_with else ""
     new = (
-        (f"{counted(len(news.failures), 'new failure')}{since}", news.failures),
-        (f"{counted(len(news.vanished), 'item')} vanished{since}", news.vanished),
-        (f"{counted(len(news.recovered), 'item')} complete again", news.recovered),
+        (f"{counted(len(news.failures), 'new failure')}{since}", _said(news.failures)),
+        (f"{counted(len(news.vanished), 'item')} vanished{since}", _said(news.vanished, "was ")),
+        (f"{counted(len(news.recovered), 'item')} complete again", _said(news.recovered)),
     )
-    sections = [(heading, _said(outcomes)) for heading, outcomes in new if outcomes]
+    sections = [(heading, lines) for heading, lines in new if lines]
     if not sections:
-        sections = [(f"Nothing new{since}" if since else "No failures, and no earlier backup to compare with", [])]
+        nothing = f"No new failures, and nothing vanished{since}"
+        sections = [(nothing if since else "No failures, and no earlier backup to compare with", [])]
     if news.known:
         sections.append((f"{counted(len(news.known), 'failure')} known before", _said(news.known)))
-    also = [f"{counted(news.added, 'new item')}."] if news.added else []
+    also = [f"{counted(news.accepted, 'failure')} that you accept"] if news.accepted else []
+    also += [counted(news.added, "new item")] if news.added else []
     if not news.is_same_choice:
-        also.append("The options choose other items than before, so that nobody knows what has vanished.")
+        also.append("The options choose other items than before, so that nobody knows what has vanished")
     return [*sections, ("Also", also)] if also else sections
 
 
@@ -196,15 +199,14 @@ def one_line(text: object) -> str:
     return "".join(each if each.isprintable() else "?" for each in " ".join(str(text).split()))
 
 
-def _said(outcomes: Sequence[Outcome]) -> list[str]:
+def _said(outcomes: Sequence[Outcome], verb: str = "") -> list[str]:
     """A line for each of the first of these items."""
-    return _first([_line(outcome) for outcome in outcomes[:MOST]], len(outcomes))
-
-
-def _line(outcome: Outcome) -> str:
-    item = outcome.item
-    said = f"{item.title} ({item.type}, {item.owner}, {item.id})"
-    return one_line(f"{outcome.result}: {said}: {outcome.message}" if outcome.message else f"{outcome.result}: {said}")
+    lines = []
+    for outcome in outcomes[:MOST]:
+        item = outcome.item
+        said = f"{verb}{outcome.result}: {item.title} ({item.type}, {item.owner}, {item.id})"
+        lines.append(one_line(f"{said}: {outcome.message}" if outcome.message else said))
+    return _first(lines, len(outcomes))
 
 
 def _first(lines: list[str], total: int | None = None) -> list[str]:

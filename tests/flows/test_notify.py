@@ -156,7 +156,14 @@ def test_the_webhook_gets_json(listener: WebListener, bundle: str) -> None:
     assert body["text"].startswith("agolkit: 1 new failure in Springfield (nightly)\n\n1 new failure since")
     assert not {"<", ">"} & set(body["text"])
     assert body["news"]["failures"][0]["message"] == "<script>alert(1)</script> & more"
-    assert body["news"]["counts"] == {"failures": 1, "known": 0, "vanished": 0, "recovered": 0, "added": 0}
+    assert body["news"]["counts"] == {
+        "failures": 1,
+        "known": 0,
+        "vanished": 0,
+        "recovered": 0,
+        "accepted": 0,
+        "added": 0,
+    }
 
 
 def test_teams_gets_a_card(listener: WebListener, bundle: str) -> None:
