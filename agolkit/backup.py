@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 import threading
@@ -16,7 +15,6 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from agolkit.alarms import find_alarms, is_alarmed
 from agolkit.engine import Finished, run_jobs
@@ -40,8 +38,11 @@ from agolkit.portal.check import of_sign_in
 from agolkit.progress import Event, Progress, Pulse, TimedOut, pulse_of_job
 from agolkit.report import REPORT, make_report
 from agolkit.resume import Interrupted, Known, look_back
+from agolkit.runlog import RunLog
 from agolkit.store import Draft, Store
 from agolkit.store.holder import user_name
+from agolkit.store.version import agolkit_version
+from agolkit.trace import tell, telling
 from agolkit.unchanged import changed_without_sign
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def backup(
     """
     options = options or BackupOptions()
     cancel = cancel or threading.Event()
-    news = News(progress)
+    news = RunLog(progress)
     began = time.monotonic()
     if options.dry_run:
         return _summary("", store, "planned", [], options, began)
@@ -101,7 +102,13 @@ def backup(
         connections=options.workers,
         say=lambda sentence: news(Event("items", sentence)),
     )
-    with limits, store.lock(run_id, user_name()) as lease, _scratch_folder(options) as scratch:
+    with (
+        telling(news.hear),
+        limits,
+        store.lock(run_id, user_name()) as lease,
+        _scratch_folder(options) as scratch,
+    ):
+        tell("begun", run_id=run_id, scope=options.scope_name, agolkit=agolkit_version())
         if not portal.renewable:
             news(Event("inventory", of_sign_in(portal).text))
         known = look_back(store, options, started)
@@ -119,6 +126,7 @@ def backup(
         draft = _draft(store, options, started, known)
         draft.write(ORGANIZATION, organization_file(organization))
         journal = Journal(draft)
+        news.keep_in(draft)
         if interrupted:
             journal.resumed({"run_id": run_id, "started": to_stamp(started)})
             news(Event("plan", _taking_up(interrupted)))
@@ -135,7 +143,8 @@ def backup(
         endings: list[AgolkitError] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
-            for each in _outcomes(inventory, context, partial(known.save, context), cancel, journal, endings):
+            save = partial(_saved, known.save, context, news)
+            for each in _outcomes(inventory, context, save, cancel, (journal.tick, news.tick), endings):
                 outcome = interrupted.known(context, each) if interrupted else each
                 for part in outcome.parts:
                     draft.link(tree_path(outcome.item, part), part.blob)
@@ -147,6 +156,7 @@ def backup(
                 left_behind += exports.close_all()
             finally:
                 journal.close()
+                news.flush()
         was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
         state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
         alarms: list[str] = []
@@ -163,40 +173,12 @@ def backup(
             unsigned=tuple(changed_without_sign(known.proven, outcomes)) if known.is_full else (),
         )
         news(Event("finish", str(summary), done=len(outcomes), total=total))
+        tell("ended", result=state, seconds=round(summary.seconds, 3), bytes=summary.fetched_bytes)
         lease.check()
         _finish(draft, outcomes, news, summary, context)
         if state == "complete":
             under_way.clear()
     return summary
-
-
-class News:
-    """Passes events on to whoever listens and keeps them for the log; a listener cannot break a run."""
-
-    def __init__(self, listener: Progress | None) -> None:
-        self._listener = listener
-        self.lines: list[bytes] = []
-
-    def __call__(self, event: Event) -> None:
-        facts: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": event.stage}
-        if event.text:
-            facts["text"] = event.text
-            log.info(event.text)
-        if event.outcome is not None:
-            facts |= {
-                "item_id": event.outcome.item.id,
-                "result": event.outcome.result,
-                "seconds": round(event.outcome.seconds, 3),
-                "bytes": event.outcome.saved_bytes,
-                "attempts": event.outcome.attempts,
-                "message": event.outcome.message,
-            }
-        self.lines.append(json.dumps(facts, ensure_ascii=False).encode(errors="backslashreplace"))
-        if self._listener is not None:
-            try:
-                self._listener(event)
-            except Exception:  # somebody else's code: a form that was closed must not end the run
-                log.warning("The progress callback failed.", exc_info=True)
 
 
 def _without(inventory: Inventory, announced: Iterable[Mapping[str, str]]) -> Inventory:
@@ -230,7 +212,7 @@ def _outcomes(
     context: RunContext,
     save: Callable[[Item], Outcome],
     cancel: threading.Event,
-    journal: Journal,
+    ticks: Iterable[Callable[[], None]],
     endings: list[AgolkitError],
 ) -> Iterator[Outcome]:
     """An outcome for each item of the inventory, as it is known; what ends the run before its time is in `endings`."""
@@ -240,7 +222,8 @@ def _outcomes(
     over = threading.Event()  # not the caller's event: theirs is not ours to set
 
     def meanwhile() -> None:
-        journal.tick()
+        for tick in ticks:
+            tick()
         if context.portal.brake.gave_up is not None and not endings:
             endings.append(context.portal.brake.gave_up)
         if cancel.is_set() or endings:
@@ -266,6 +249,12 @@ def _outcomes(
     finally:
         over.set()  # whatever ended the loop, nothing goes on behind it
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _saved(save: Callable[[RunContext, Item], Outcome], context: RunContext, news: RunLog, item: Item) -> Outcome:
+    """What `save` makes of the item; what its steps tell is about this item."""
+    with telling(news.hear, item_id=item.id):
+        return save(context, item)
 
 
 def _outcome_of(finished: Finished[Item, Outcome], context: RunContext) -> Outcome:
@@ -322,10 +311,10 @@ def _summary(
     )
 
 
-def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSummary, context: RunContext) -> None:
+def _finish(draft: Draft, outcomes: list[Outcome], news: RunLog, summary: RunSummary, context: RunContext) -> None:
     """Write what describes the backup as a whole; `backup.json` comes last."""
     write_manifest(draft, outcomes)
-    draft.write("log.jsonl", b"".join(line + b"\n" for line in news.lines))
+    news.finish(draft)
     facts = backup_facts(
         draft,
         outcomes,

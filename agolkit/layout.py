@@ -31,7 +31,7 @@ OWN_NAMES = frozenset(
     name.casefold()
     for name in (
         *("AllItems.csv", "manifest.jsonl.gz", "SHA256SUMS", "organization.json", "report.html", "log.jsonl"),
-        *("backup.ipynb", "backup.json", "unpinned.json", "journal"),
+        *("backup.ipynb", "backup.json", "unpinned.json", "journal", "log"),
     )
 )
 """What stands beside the item types in a backup's folder, in lower case; an item type never takes such a name."""

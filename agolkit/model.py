@@ -328,6 +328,7 @@ class RunSummary:
                 }
                 for outcome in self.failures
             ],
+            "left_behind": list(self.left_behind),
             "exit_code": self.exit_code,
             "alarms": list(self.alarms),
             "stopped_by": self.stopped_by,

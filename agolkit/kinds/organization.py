@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -167,12 +168,13 @@ def _answers(
 ) -> dict[tuple[str, str], Any]:
     """What was answered, by key; what was not is said in `missing`, in the order of the questions."""
     executor = ThreadPoolExecutor(options.workers, thread_name_prefix="organization")
+    contexts = {question.key: copy_context() for question in questions}
     try:
         finished = {
             each.job.key: each
             for each in run_jobs(
                 questions,
-                lambda question: question.ask(),
+                lambda question: contexts[question.key].run(question.ask),
                 executor=executor,
                 limit=options.workers,
                 idle_timeout=options.item_timeout,

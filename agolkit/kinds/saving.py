@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from agolkit.portal import Portal
 from agolkit.progress import TimedOut
 from agolkit.retry import with_retries
 from agolkit.store import Spool, Store
+from agolkit.trace import step_of, tell_part
 
 log = logging.getLogger(__name__)
 
@@ -98,12 +100,28 @@ class Saving:
         if trouble:
             self.missing.append(trouble)
 
-    def attempt(self, name: str, save: Callable[[], None]) -> str:
+    def attempt(self, name: str, save: Callable[[], None], *, is_one_of_many: bool = False) -> str:
         """Run `save` for one part; a sentence where it cannot be had, else nothing.
+
+        The log hears of each that saved something, failed or took several attempts; of those that there may be
+        thousands of (`is_one_of_many`) it does not hear that they were saved.
 
         What was received but did not pass its check is asked for again, as are failed jobs on the server; single
         requests have been tried again already.
         """
+        began, before = time.monotonic(), len(self.parts)
+        trouble = "it was not finished, because the run or the time of this item ended"
+        try:
+            with step_of(name) as step:
+                trouble = self._attempted(name, save)
+        finally:
+            saved = 0 if is_one_of_many else sum(part.blob.size for part in self.parts[before:])
+            if trouble or saved or step.attempts > 1:
+                result, seconds = "missing" if trouble else "saved", round(time.monotonic() - began, 3)
+                tell_part(step, name, saved, seconds=seconds, result=result, message=trouble)
+        return trouble
+
+    def _attempted(self, name: str, save: Callable[[], None]) -> str:
         attempts = self.context.options.attempts
         try:
             with_retries(save, attempts=attempts, on=(CheckFailed, JobFailed), sleep=self.portal.sleep)

@@ -24,6 +24,7 @@ from typing import TypeVar
 
 from agolkit.errors import ConnectionTrouble, PortalError, RateLimited, ServerTrouble, Throttled
 from agolkit.progress import TimedOut, beat, pause
+from agolkit.trace import tell
 
 log = logging.getLogger(__name__)
 
@@ -267,4 +268,5 @@ class Brake:
             self._pauses += 1
             self._waited += seconds
             self._pause_end = now + seconds
+        tell("brake", seconds=round(seconds, 3), message=str(refusal))
         self.say(f"The portal asks for fewer requests; waiting {seconds:,.0f} s.")

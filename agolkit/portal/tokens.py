@@ -14,6 +14,7 @@ import requests
 
 from agolkit.errors import AgolkitError, SignInError
 from agolkit.progress import pause
+from agolkit.trace import tell
 
 TOKEN_HEADER = "X-Esri-Authorization"
 SIGN_INS = 5
@@ -169,12 +170,14 @@ class Tokens:
             token = self._grant()
         except SignInError as error:
             self._refused = error
+            tell("sign_in", result="refused", message=str(error))
             raise
         except AgolkitError as error:
             self._failed = error if error.transient else None
             raise
         self._obtained_at = self._clock()
         if self.renewable or token.value != self._token.value:  # one that is read a second time has not become younger
+            tell("sign_in", result="renewed")
             self._token = token
             life = token.seconds if token.seconds is not None else float("inf")
             self._ends_at = self._obtained_at + life

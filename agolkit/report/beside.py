@@ -11,6 +11,7 @@ from itertools import islice
 
 from agolkit.manifest import LOOK_BACK, read_outcomes
 from agolkit.model import Outcome, Result
+from agolkit.news import News
 from agolkit.store.base import Store
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ class Beside:
     """Earlier backups that were read for it."""
     unread: tuple[str, ...] = ()
     """What of the organization itself could not be read, each with the reason."""
+    news: News | None = None
+    """What is new since the last complete backup of the scope."""
 
 
 def look_beside(store: Store, backup: str, outcomes: Iterable[Outcome]) -> Beside:

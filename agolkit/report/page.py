@@ -28,6 +28,7 @@ from agolkit.report.figures import (
     sums,
 )
 from agolkit.report.gaps import not_protected
+from agolkit.report.newest import whats_new
 from agolkit.report.pieces import ITEM_COLUMNS, MEANING, TOP, row, value_text
 
 OLD_YEARS = 3
@@ -58,6 +59,7 @@ def report_page(outcomes: Sequence[Outcome], facts: Mapping[str, Any], *, beside
     body = (
         f"<header><h1><bdi>{escape(name)}</bdi></h1>"
         f"<p>Backup of {started}, {escape(facts['state'])}</p></header>\n<main>\n"
+        + whats_new(beside.news)
         + _coverage(outcomes, facts)
         + not_protected(outcomes, facts, beside)
         + _by_type(outcomes)

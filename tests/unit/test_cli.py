@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,8 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from listeners import web_server
 
 import agolkit as ak
+from agolkit.all_items import COLUMNS
 from agolkit.cli import main
 from agolkit.practice import open_sandbox
 from agolkit.sandbox import Sandbox, city
@@ -83,7 +86,7 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> None:
     """Every command is in the help, and each has a help of its own with `--json`."""
     names = ["demo", "backup", "notebooks", "check", "items", "plan", "list", "show", "verify", "fetch", "unlock"]
-    names += ["sandbox", "compare", "history"]
+    names += ["sandbox", "compare", "history", "forget", "prune", "unpin", "notify"]
     code, said, _ = agolkit("--help")
     assert code == 0
     listed = [line.split()[0] for line in said.partition("Commands:")[2].splitlines() if line.strip()]
@@ -110,6 +113,7 @@ def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> 
         (["items", "--url", "https://gis.example.com", "-p", "wrokers", "3"], 2, "Did you mean 'workers'"),
         (["fetch", "nowhere", "latest", "out"], 10, "There is no store"),
         (["unlock", "nowhere"], 10, "There is no store"),
+        (["notify"], 2, "set AGOLKIT_MAIL_TO"),
         (["sandbox", "--port", "99999999"], 2, "--port"),
     ],
 )
@@ -207,6 +211,68 @@ def test_a_backup_can_be_listed_shown_verified_and_fetched(
     blob.chmod(0o600)
     blob.write_bytes(b"something else")
     assert agolkit("verify", store, "--deep")[0] == 4
+
+
+@pytest.mark.usefixtures("town")
+def test_what_machines_read_is_documented(
+    agolkit: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--json` each command prints one JSON value, with exactly the keys that the guide names."""
+    monkeypatch.chdir(tmp_path)
+    guide = (Path(__file__).parents[2] / "docs" / "schedule.md").read_text("utf-8")
+    table = guide.partition("## Machine-readable output")[2].partition("\n## ")[0]
+    rows = (line.split("|") for line in table.splitlines() if line.startswith("| `"))
+    documented = {cells[1].strip(" `"): set(re.findall(r"`(\w+)`", cells[2])) for cells in rows}
+    documented["show"] = set(COLUMNS)
+    with web_server() as listener:
+        monkeypatch.setenv("AGOLKIT_PING_URL", f"{listener.url}/uuid")
+        for command, *rest in (
+            ["backup", "--store", "store", "-p", "types", "[PDF]"],
+            ["check"],
+            ["items"],
+            ["plan", "--store", "store"],
+            ["list", "store"],
+            ["show", "store"],
+            ["verify", "store"],
+            ["fetch", "store", "latest", "out"],
+            ["unlock", "store"],
+            ["notify"],
+        ):
+            code, said, _ = agolkit(command, *rest, "--json")
+            value = json.loads(said)
+            for each in value if isinstance(value, list) else [value]:
+                assert set(each) == documented[command], command
+            assert code == 0
+        assert [post.path for post in listener.posts] == ["/uuid/start", "/uuid/0", "/uuid/0"]
+
+
+def test_a_run_that_cannot_begin_is_announced(
+    agolkit: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing file, a portal that is not there: the webhook hears of it, and the exit code is that of the run."""
+    monkeypatch.chdir(tmp_path)
+    with web_server() as listener:
+        monkeypatch.setenv("AGOLKIT_WEBHOOK_URL", f"{listener.url}/hook")
+        assert agolkit("backup", "--store", "store", "--parameters", "none.yaml")[0] == 2
+        body = json.loads(listener.posts.pop().content)
+        assert (body["exit_code"], body["subject"]) == (2, "agolkit: no backup of the portal")
+        assert "none.yaml cannot be read" in body["error"]
+        listener.answers = [404]
+        code, _, err = agolkit("backup", "--store", "store", "-p", "scope_name", "surveys", "-p", "workers", "none")
+        assert (code, len(listener.posts)) == (2, 1)
+        assert json.loads(listener.posts[0].content)["subject"] == "agolkit: no backup of the portal (surveys)"
+        assert "The webhook could not be sent. 127.0.0.1 refuses it with 404." in err
+        assert agolkit("backup", "--store", "store", "-p", "dry_run", "true")[0] == 2
+        assert len(listener.posts) == 1
+
+
+def test_wrong_notification_settings_are_said_before_the_run(
+    agolkit: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that is impossible ends with exit code 2, and nothing is started."""
+    monkeypatch.setenv("AGOLKIT_NOTIFY", "never")
+    code, _, err = agolkit("backup", "--store", "store")
+    assert (code, "AGOLKIT_NOTIFY must be one of" in err) == (2, True)
 
 
 def test_a_title_cannot_steer_the_terminal(agolkit: Callable[..., tuple[int, str, str]], town: Sandbox) -> None:

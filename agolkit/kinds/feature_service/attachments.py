@@ -165,7 +165,7 @@ class _Attachments:
     def _save(self, path: str) -> None:
         fact = self._facts[path]
         name = f"attachment {fact.name} of row {fact.object_id}"
-        if trouble := self._saving.attempt(name, partial(self._fetch, path, fact)):
+        if trouble := self._saving.attempt(name, partial(self._fetch, path, fact), is_one_of_many=True):
             self._trouble[path] = trouble
 
     def _fetch(self, path: str, fact: AttachmentFact) -> None:
