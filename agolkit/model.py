@@ -265,8 +265,6 @@ class RunSummary:
     """What could not be removed from the portal, each with what to do."""
     exit_code: int
     """0, 3, 7 while a mass-change alarm stands, or that of what stopped the run, as the command line ends."""
-    alarms: tuple[str, ...] = ()
-    """What changed on a suspicious scale since the backup before; older backups are pinned until somebody unpins."""
     stopped_by: str = ""
     """Why the run ended before its time, and what to do; empty for a complete one."""
     kept: int | None = None
@@ -275,6 +273,8 @@ class RunSummary:
     """Items that have not changed since an earlier backup, and were taken from there."""
     unsigned: tuple[Outcome, ...] = ()
     """Of a run that fetched everything: items that had changed although the portal gave no sign of it."""
+    alarms: tuple[str, ...] = ()
+    """What changed on a suspicious scale since the backup before; older backups are pinned until somebody unpins."""
 
     def __str__(self) -> str:
         if self.state == "planned":

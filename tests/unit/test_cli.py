@@ -224,8 +224,10 @@ def test_what_machines_read_is_documented(
     rows = (line.split("|") for line in table.splitlines() if line.startswith("| `"))
     documented = {cells[1].strip(" `"): set(re.findall(r"`(\w+)`", cells[2])) for cells in rows}
     documented["show"] = set(COLUMNS)
+    documented["prune"] = {"plan", "done"}
     with web_server() as listener:
         monkeypatch.setenv("AGOLKIT_PING_URL", f"{listener.url}/uuid")
+        item = json.loads(agolkit("items", "-p", "types", "[PDF]", "--json")[1])[0]["item_id"]
         for command, *rest in (
             ["backup", "--store", "store", "-p", "types", "[PDF]"],
             ["check"],
@@ -236,6 +238,10 @@ def test_what_machines_read_is_documented(
             ["verify", "store"],
             ["fetch", "store", "latest", "out"],
             ["unlock", "store"],
+            ["unpin", "store"],
+            ["prune", "store", "--keep-last", "1"],
+            ["forget", "store", "--item", item],
+            ["history", "store", item],
             ["notify"],
         ):
             code, said, _ = agolkit(command, *rest, "--json")
