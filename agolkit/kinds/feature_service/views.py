@@ -43,7 +43,7 @@ def leave_rows_to(saving: Saving, sources: Sequence[Mapping[str, Any]]) -> bool:
         lacking = "" if are_saved else "; this backup does not have them all"
         saving.left_out.append(f"rows of a view, which are those of {named}{lacking}")
     elif choice == "auto" and are_saved:
-        saving.notes.append(f"a view: its rows are those of {named}, which this backup has")
+        saving.notes.append(f"a view: its rows are those of {named}")
         saving.stamps["needs"] = sorted(each["item_id"] for each in sources)
     else:
         return False
