@@ -19,6 +19,7 @@ from interrupted import content, fetched, tree, verified
 
 import agolkit as ak
 from agolkit import journal
+from agolkit.kinds.feature_service import bookmark, stretches
 from agolkit.sandbox import Sandbox
 from agolkit.store import Store
 from agolkit.store.holder import process_space
@@ -96,9 +97,12 @@ def child(
 ) -> None:
     """A whole backup, and a notebook put beside it as a scheduled run does; the process may be killed at any moment.
 
-    The journal is written every three items: a run of thousands of items has as many segments.
+    The journal is written every three items, and what is under way is noted at once: a run of thousands of items, or of
+    many gigabytes, has as many segments.
     """
     journal.SEGMENT_ITEMS = 3
+    bookmark.SEGMENT_SECONDS = 0.1
+    stretches.LONG = 1
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
         if event in TOUCHES and any(str(arg).startswith(place) for arg in args[:2]):

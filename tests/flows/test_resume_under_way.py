@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import threading
@@ -49,6 +50,7 @@ class Survey:
         self.sandbox = sandbox
         self.store = store
         self.cancel = threading.Event()
+        self.options: dict[str, Any] = {"types": ["Feature Service"], "feature_format": "rows"}
 
     @property
     def service(self) -> Service:
@@ -61,7 +63,7 @@ class Survey:
     def back_up(self, store: Store | None = None, **options: Any) -> ak.RunSummary:
         self.sandbox.log.clear()
         self.cancel.clear()
-        wanted = {"types": ["Feature Service"], "feature_format": "rows", **options}
+        wanted = {**self.options, **options}
         return ak.backup(
             connect(self.sandbox), store or self.store, ak.BackupOptions.from_mapping(wanted), cancel=self.cancel
         )
@@ -121,6 +123,13 @@ def town(store: Store) -> Iterator[Survey]:
 
 
 ALL = {f"/0/{object_id}/attachments/{at}" for at, object_id in enumerate(range(1, 2 * ROWS, 2), 1)}
+
+
+@pytest.fixture
+def bare(town: Survey) -> Survey:
+    """The survey, saved without its photos."""
+    town.options["attachments"] = False
+    return town
 
 
 # Attachments
@@ -281,21 +290,21 @@ def numbers(pages: list[str]) -> set[str]:
     return {page for each in pages for page in each.split("&") if page.startswith("where=")}
 
 
-def test_only_missing_pages_are_asked_for(town: Survey) -> None:
+def test_only_missing_pages_are_asked_for(bare: Survey) -> None:
     """A stopped run taken up asks for no page twice, and ends as an undisturbed one; nothing stays of the kept rows."""
-    name = town.stop(QUERY, 6).backup
-    first = town.pages()
-    assert list((town.folder(name) / "journal/rows").iterdir())
-    summary = town.back_up()
-    second = town.pages()
+    name = bare.stop(QUERY, 6).backup
+    first = bare.pages()
+    assert list((bare.folder(name) / "journal/rows").iterdir())
+    summary = bare.back_up()
+    second = bare.pages()
     assert (summary.backup, summary.state) == (name, "complete")
     assert len(numbers(first) | numbers(second)) == PAGES
     assert len(numbers(first) & numbers(second)) <= 4  # those that were in flight
     assert len(second) <= PAGES - 3
-    assert not (town.folder(name) / "journal/rows").exists()
-    facts = town.store.summary(name)
+    assert not (bare.folder(name) / "journal/rows").exists()
+    facts = bare.store.summary(name)
     assert summary.fetched_bytes == facts["fetched_bytes"] < facts["saved_bytes"]
-    assert town.is_as_undisturbed()
+    assert bare.is_as_undisturbed()
 
 
 def test_an_ordinary_item_costs_nothing_more(town: Survey) -> None:
@@ -365,46 +374,41 @@ def edit_line(**changed: Any) -> Callable[[Survey], None]:
         edit_line(item_id=[]),
     ],
 )
-def test_rows_that_may_have_changed_are_read_again(town: Survey, change: Callable[[Survey], None]) -> None:
+def test_rows_that_may_have_changed_are_read_again(bare: Survey, change: Callable[[Survey], None]) -> None:
     """Edited rows, another definition, no stamps, another list of ids, a damaged file or line: every page is read."""
-    town.stop(QUERY, 6)
-    change(town)
-    town.back_up()
-    assert len(town.pages()) == PAGES
-    assert town.is_as_undisturbed()
+    bare.stop(QUERY, 6)
+    change(bare)
+    bare.back_up()
+    assert len(bare.pages()) == PAGES
+    assert bare.is_as_undisturbed()
 
 
-def test_a_gap_between_kept_rows_is_read(town: Survey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gap_between_kept_rows_is_read(bare: Survey, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each stretch counts for itself: where one is damaged, its pages alone are read again."""
     monkeypatch.setattr(stretches, "LONG", 1)
-    name = town.stop(QUERY, 8).backup
-    kept = [line["rows"] for line in journal_lines(town.store, name) if "rows" in line]
+    name = bare.stop(QUERY, 8).backup
+    kept = [line["rows"] for line in journal_lines(bare.store, name) if "rows" in line]
     assert 4 <= len(kept) <= 9
-    broken = next(path for path in town.folder(name).glob("journal/rows/*") if town_hash(path) == kept[2]["sha256"])
+    files = bare.folder(name).glob("journal/rows/*")
+    broken = next(path for path in files if hashlib.sha256(path.read_bytes()).hexdigest() == kept[2]["sha256"])
     broken.write_bytes(b"")
-    town.back_up()
-    assert len(town.pages()) == PAGES - len(kept) + 1
-    assert town.is_as_undisturbed()
+    bare.back_up()
+    assert len(bare.pages()) == PAGES - len(kept) + 1
+    assert bare.is_as_undisturbed()
 
 
-def town_hash(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_rows_of_a_view_are_read_again(town: Survey) -> None:
+def test_rows_of_a_view_are_read_again(bare: Survey) -> None:
     """The stamps of a view need not move with those of its source."""
     view = f"{78:032x}"
     shown = large_layer(0, "survey", 0)
     shown.max_record_count = PAGE
-    town.sandbox.org.add(
+    bare.sandbox.org.add(
         Item(view, "ann", "Feature Service", "View", service="view", type_keywords=["Hosted Service", "View Service"]),
         Service("view", view, [shown], view_of="survey"),
     )
-    town.stop(QUERY, 6, exclude_ids=[SURVEY], views="rows")
-    town.back_up(exclude_ids=[SURVEY], views="rows")
-    assert len(town.pages()) == PAGES
+    bare.stop(QUERY, 6, exclude_ids=[SURVEY], views="rows")
+    bare.back_up(exclude_ids=[SURVEY], views="rows")
+    assert len(bare.pages()) == PAGES
 
 
 # Kills
@@ -412,7 +416,7 @@ def test_rows_of_a_view_are_read_again(town: Survey) -> None:
 
 def child(url: str, username: str, password: str, ca_bundle: str, place: str) -> None:
     """A backup in a process of its own, which notes at once what takes ten seconds or four megabytes elsewhere."""
-    bookmark.SEGMENT_SECONDS = 0.1
+    bookmark.SEGMENT_SECONDS = 0
     stretches.LONG = 1
     portal = ak.connect(url, username=username, password=password, ca_bundle=ca_bundle)
     options = ak.BackupOptions(types=["Feature Service"], feature_format="rows")
@@ -439,8 +443,8 @@ def test_a_killed_run_loses_little_of_what_it_had(town: Survey, path: str, reque
         part["path"] for line in lines for part in line.get("under_way", {}).get("parts", ()) if "-" in part["path"]
     ]
     kept = sum("rows" in line for line in lines)
-    assert kept
-    assert bool(photos) is (path != "/query")
+    assert kept > 0
+    assert (len(photos) > requests // 2) is (path != "/query")
     assert town.back_up().backup == name
     assert len(town.photos()) == ROWS - len(photos)
     assert len(town.pages()) == PAGES - kept

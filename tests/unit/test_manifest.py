@@ -27,6 +27,7 @@ from agolkit.all_items import COLUMNS, all_items_csv
 from agolkit.entries import outcome_from_json, outcome_to_json
 from agolkit.errors import NoSuchBackup, StoreDamaged
 from agolkit.journal import Journal, read_announcements
+from agolkit.kinds.under_way import Stretch, UnderWay, noted_outcomes
 from agolkit.layout import allowed
 from agolkit.manifest import backup_facts, close_backup, load_items, read_outcomes, sum_line, write_manifest
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result
@@ -104,7 +105,13 @@ def test_a_backup_that_is_taken_up_fits_the_schemas_too(store: LocalStore) -> No
     draft = store.resume(name, STARTED)
     described(schemas["backup.json"], json.loads(store.read(name, "backup.json")), resolve)
     Journal(draft).resumed({"run_id": "run-2", "started": "2026-11-23T02:00:00Z"})
-    for segment in ("000000", "000001"):
+    blob = Blob("3f" * 32, 5)
+    photo = Outcome(SERVICE, Result.STOPPED, STARTED, parts=(Part("attachment", "a/1.jpg", blob, Reach.LENGTH),))
+    under_way = UnderWay(draft, Journal(draft))
+    under_way.note(photo)
+    stretch = Stretch(SERVICE.id, 0, "3f" * 32, {"lastEditDate": 1}, 1, 5, {"fields": []}, "4f" * 32)
+    under_way.keep_rows(stretch, b"rows")
+    for segment in ("000000", "000001", "000002", "000003"):
         described(schemas["journal-line.json"], json.loads(store.read(name, f"journal/{segment}.jsonl")), resolve)
     facts = backup_facts(
         draft, [], state="complete", finished=STARTED, options=options, new_bytes=0, portal_url="https://example.org"
@@ -240,6 +247,24 @@ def test_an_announcement_is_on_the_disk_before_anything_is_made(store: LocalStor
     Journal(draft).announce({"title": "agolkit run-1"})
     assert read_announcements(store, draft.name) == [{"title": "agolkit run-1"}]
     assert read_outcomes(store, draft.name) == []
+
+
+def test_what_is_under_way_is_on_the_disk_at_once_and_never_late(store: LocalStore) -> None:
+    """It is no item of the backup. A job that goes on behind the end of its run writes nothing into the journal."""
+    store.bind("0123456789abcdef", "Smallville")
+    draft = store.begin(NOON, "default")
+    journal = Journal(draft)
+    under_way = UnderWay(draft, journal)
+    part = Part("attachment", "attachments/0/1-1.jpg", Blob("3f" * 32, 5), Reach.LENGTH)
+    under_way.note(Outcome(SERVICE, Result.STOPPED, NOON, parts=(part,), how="fetched"))
+    assert list(segments(store, draft.name)) == [1]
+    assert [(outcome.parts, fetched) for outcome, fetched in noted_outcomes(store, draft.name)] == [
+        ((part,), {part.path})
+    ]
+    assert read_outcomes(store, draft.name) == []
+    journal.close()
+    under_way.note(Outcome(SERVICE, Result.STOPPED, NOON, parts=(part,), how="fetched"))
+    assert list(segments(store, draft.name)) == [1]
 
 
 def test_a_killed_run_is_read_as_far_as_it_came(store: LocalStore) -> None:
