@@ -200,7 +200,7 @@ def _draft(store: Store, options: BackupOptions, started: datetime, known: Known
         options.scope_name,
         label=options.label,
         tree=options.tree,
-        full=known.is_full,
+        since_full=known.since_full,
         options=asdict(options),
     )
 

@@ -67,7 +67,7 @@ def backup_facts(
         "items": len(outcomes),
         "counts": {str(result): counts[result] for result in Result},
         "saved_bytes": sum(outcome.saved_bytes for outcome in outcomes),
-        "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched") - reused_bytes,
+        "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes) - reused_bytes,
         "new_bytes": new_bytes,
         "left_behind": list(left_behind),
         "reused": sum(outcome.how == "reused" for outcome in outcomes),

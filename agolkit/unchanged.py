@@ -31,8 +31,11 @@ SAVING_OPTIONS = ("feature_format", "export_max_bytes", "attachments", "views", 
 the inventory is made anew; those of speed, patience and the tree change nothing of what is saved."""
 
 ROWS = ("rows", "geodatabase")
-REMADE = ("item", "geodatabase", "tiles", "definition")
-"""Parts whose bytes may differ although nothing was edited: made by the server anew each time, or with its counters."""
+OF_PLACE = ("description", "groups")
+"""Stamps of where an item stands and who sees it: they say nothing of its content."""
+NO_CONTENT = ("item", "sharing", "geodatabase", "tiles", "definition")
+"""Parts whose bytes may differ although no content was edited: they say where an item stands, or the server makes them
+anew each time, or puts its counters into them."""
 
 
 def find_proven(store: Store, options: BackupOptions) -> dict[str, Outcome]:
@@ -57,26 +60,26 @@ def find_proven(store: Store, options: BackupOptions) -> dict[str, Outcome]:
     return found
 
 
-def is_due_for_full(store: Store, options: BackupOptions) -> bool:
-    """Whether this run fetches everything: it is told to, or `full_every` runs of the scope have passed since one did.
+def runs_since_full(store: Store, options: BackupOptions) -> int:
+    """How many runs of the scope it is since one fetched everything; 0: this one does.
 
-    The first run of a store does so anyway.
+    It does where it is told to, where `full_every` runs have passed, and where it is the first run of the store. Each
+    backup has its own number, because those before it may have been deleted.
     """
-    if options.full or not options.full_every:
-        return options.full
     since, is_first = 1, True
     for name in reversed(store.backup_names()):
         try:
             facts = store.summary(name)
-        except StoreDamaged:
-            continue
-        if facts["state"] == "complete":
+            if facts["state"] != "complete":
+                continue
             is_first = False
-            if facts.get("scope") == options.scope_name:
-                if facts.get("full"):
-                    break
-                since += 1
-    return is_first or since >= options.full_every
+            if facts["scope"] == options.scope_name:
+                since = facts["since_full"] + 1
+                break
+        except (StoreDamaged, KeyError, TypeError):
+            continue
+    is_due = is_first or 0 < options.full_every <= since
+    return 0 if options.full or is_due else since
 
 
 def saved_alike(before: Mapping[str, Any], options: BackupOptions) -> bool:
@@ -171,10 +174,14 @@ def changed_without_sign(before: Mapping[str, Outcome], outcomes: Sequence[Outco
         for outcome in outcomes
         if (old := before.get(outcome.item.id)) is not None
         and outcome.fingerprint
-        and old.fingerprint == outcome.fingerprint
+        and _signs(old) == _signs(outcome)
         and _content(old) != _content(outcome)
     ]
 
 
+def _signs(outcome: Outcome) -> dict[str, Any]:
+    return {name: stamp for name, stamp in outcome.fingerprint.items() if name not in OF_PLACE}
+
+
 def _content(outcome: Outcome) -> set[tuple[str, str]]:
-    return {(part.path, part.blob.sha256) for part in outcome.parts if part.name not in REMADE}
+    return {(part.path, part.blob.sha256) for part in outcome.parts if part.name not in NO_CONTENT}

@@ -90,7 +90,9 @@ def reopened(store: Store, backup: str, resumed: datetime, label: str) -> dict[s
     """How an unfinished or stopped backup began, after it was made ready to be written to again."""
     found = store.summary(backup)
     facts: dict[str, Any] = {
-        key: found[key] for key in ("started", "scope", "label", "agolkit", "full", "options") if key in found
+        key: found[key]
+        for key in ("started", "scope", "label", "agolkit", "full", "since_full", "options")
+        if key in found
     }
     facts |= {"label": label or facts["label"], "resumed": to_stamp(resumed)}
     # From here on the manifest of a stopped run, which is about to be replaced, does not count any more.

@@ -309,6 +309,12 @@ def test_every_so_many_runs_are_full(sandbox: Sandbox, store: Store) -> None:
     assert full == [True, False, False, True, False, False, True]
 
 
+def test_no_run_is_full_by_itself_where_that_is_switched_off(sandbox: Sandbox, store: Store) -> None:
+    """With 0 only the first run of the store fetches everything."""
+    names = [back_up(sandbox, store, full_every=0, types=["Web Map"]).backup for _ in range(3)]
+    assert [store.summary(name)["full"] for name in names] == [True, False, False]
+
+
 def test_the_plan_says_what_is_reused(sandbox: Sandbox, store: Store) -> None:
     """What will not be fetched stands in the plan, with the day of the copy."""
     back_up(sandbox, store)
