@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from agolkit.errors import ConnectionTrouble, PortalError, StoreDamaged
+from agolkit.errors import ConnectionTrouble, PortalError, StoreDamaged, StoreError
 from agolkit.kinds.feature_service.stamps import same_stamps
 from agolkit.kinds.fingerprint import content_stamp, description_stamp, resources_stamp
 from agolkit.kinds.metadata import same_metadata
@@ -30,6 +30,8 @@ SAVING_OPTIONS = ("feature_format", "export_max_bytes", "attachments", "views", 
 """What decides which parts of an item are saved, and in which form. Options that choose the items may differ, because
 the inventory is made anew; those of speed, patience and the tree change nothing of what is saved."""
 
+SHAPES = (("service", dict), ("needs", list))
+"""What is looked into of a fingerprint, which somebody may have edited, before anything is asked."""
 ROWS = ("rows", "geodatabase")
 OF_PLACE = ("description", "groups")
 """Stamps of where an item stands and who sees it: they say nothing of its content."""
@@ -90,15 +92,21 @@ def saved_alike(before: Mapping[str, Any], options: BackupOptions) -> bool:
 
 def is_proven(outcome: Outcome) -> bool:
     """Whether an outcome may be reused at all, if nothing has changed."""
-    return outcome.result in (Result.VERIFIED, Result.DESCRIBED) and bool(outcome.fingerprint)
+    stamps = outcome.fingerprint
+    if outcome.result not in (Result.VERIFIED, Result.DESCRIBED) or not stamps or not isinstance(stamps, dict):
+        return False
+    return all(isinstance(stamps[name], shape) for name, shape in SHAPES if name in stamps)
 
 
 def is_listed_alike(store: Store, before: Outcome, item: Item) -> bool:
     """Whether an item is what it was, as far as its listing tells, and its files are there; nobody is asked."""
-    stamps = before.fingerprint
-    if stamps.get("recipe") != kind_of(item).recipe or stamps.get("content") != content_stamp(item):
+    stamps, kind = before.fingerprint, kind_of(item)
+    if (before.kind, stamps.get("recipe"), stamps.get("content")) != (kind.name, kind.recipe, content_stamp(item)):
         return False
-    return all(store.blob_size(part.blob.sha256) == part.blob.size for part in before.parts)
+    try:
+        return all(store.blob_size(part.blob.sha256) == part.blob.size for part in before.parts)
+    except (StoreError, TypeError):  # no blob has such a name; and of a store that is out of order, saving tells
+        return False
 
 
 def may_stand(store: Store, before: Outcome, item: Item) -> bool:
@@ -130,7 +138,7 @@ def stand(context: RunContext, before: Outcome, item: Item) -> Outcome | None:
     if not anew:
         return before
     parts = tuple(anew.get(part.path, part) for part in before.parts)
-    stamps = {**before.fingerprint, **saving.stamps, "description": description_stamp(item)}
+    stamps = {**before.fingerprint, **saving.stamps, "description": description_stamp(item, saved=saving.item)}
     return replace(before, item=saving.item, parts=parts, groups=saving.groups, fingerprint=stamps)
 
 
@@ -153,11 +161,13 @@ def _same_content(saving: Saving, before: Outcome) -> bool:
 
 def _same_description(saving: Saving, before: Outcome) -> bool:
     """Whether folder, owner, access and groups are as they were, as far as that shows without asking for the item."""
-    item, shared = saving.item, saving.context.shared
+    item, shared, titles = saving.item, saving.context.shared, saving.context.group_titles
     groups = before.fingerprint["groups"]
-    if before.fingerprint["description"] != description_stamp(item) or not shared.keys() >= set(groups):
+    # A group that does not say what it holds, or is not listed, may have the item or not.
+    if before.fingerprint["description"] != description_stamp(item) or not shared.keys() >= {*titles, *groups}:
         return False
-    return sorted(groups) == sorted(group for group, items in shared.items() if item.id in items)
+    has_it = [group for group, items in shared.items() if item.id in items]
+    return sorted(groups) == sorted(has_it) and sorted(before.groups) == sorted(titles[group] for group in has_it)
 
 
 def _described_anew(saving: Saving) -> bool:

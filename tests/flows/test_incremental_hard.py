@@ -53,13 +53,16 @@ def saved_json(store: Store, item_id: str, part: str) -> Any:
         return json.load(stream)
 
 
-def assert_as_a_first_one(sandbox: Sandbox, store: Store, place: Path) -> None:
+def assert_as_a_first_one(
+    sandbox: Sandbox, store: Store, place: Path, *, but: tuple[str, ...] = ("how",)
+) -> None:
     """The newest backup of a store holds what a backup into an empty store would."""
     anew = ak.open_store(place)
     back_up(sandbox, anew)
     ours, other = content(store), content(anew)
     for line in (*ours.values(), *other.values()):
-        del line["how"]
+        for name in but:
+            del line[name]
     assert ours == other
 
 
@@ -133,3 +136,243 @@ def test_runs_are_counted_though_older_backups_were_deleted(sandbox: Sandbox, st
         for old in set(store.backup_names()) - {name}:
             store.clear(f"backups/{old}")
     assert full == [True, False, False, False, True, False, False]
+
+
+# -- where an item stands and who sees it
+
+
+def test_a_new_name_of_a_group_is_saved(sandbox: Sandbox, store: Store, tmp_path: Path) -> None:
+    """Items of a group that was renamed are described anew, without their content."""
+    back_up(sandbox, store)
+    for group in sandbox.org.groups.values():
+        group.title += " (new)"
+    assert any(item.groups for item in sandbox.org.items.values())
+    back_up(sandbox, store)
+    assert not fetched(sandbox)
+    assert_as_a_first_one(sandbox, store, tmp_path / "anew")
+
+
+def test_sharing_with_a_group_that_cannot_be_read_is_noticed(sandbox: Sandbox, store: Store, tmp_path: Path) -> None:
+    """Where a group does not say what it holds, each item is asked with whom it is shared."""
+    item = some(sandbox, lambda each: each.type == "Web Map" and not each.groups)
+    back_up(sandbox, store)
+    group = next(iter(sandbox.org.groups))
+    item.groups = [group]
+    sandbox.faults.add(Fault(rf"/content/groups/{group}$", status=500))
+    back_up(sandbox, store, attempts=1)
+    assert not fetched(sandbox)
+    assert [each["id"] for each in saved_json(store, item.id, "sharing")["groups"]] == [group]
+    sandbox.faults.clear()
+    assert_as_a_first_one(sandbox, store, tmp_path / "anew")
+
+
+def test_a_group_of_elsewhere_is_asked_for(sandbox: Sandbox, store: Store) -> None:
+    """A group that this portal does not list says nothing of what it holds, so the item is asked."""
+    item = some(sandbox, lambda each: each.type == "Web Map")
+    elsewhere = "e" * 32
+
+    def add(answer: dict[str, Any]) -> dict[str, Any]:
+        answer["sharing"]["groups"].append(elsewhere)
+        return answer
+
+    shared = sandbox.faults.add(Fault(rf"/content/users/.*/items/{item.id}$", change=add))
+    back_up(sandbox, store)
+    assert elsewhere in outcomes(store)[item.id].groups
+    sandbox.faults.remove(shared)
+    back_up(sandbox, store)
+    assert not fetched(sandbox)
+    assert elsewhere not in outcomes(store)[item.id].groups
+
+
+@pytest.mark.parametrize("kind", ["Web Map", "Feature Service"])
+def test_a_sharing_that_was_taken_back_is_noticed(sandbox: Sandbox, store: Store, tmp_path: Path, kind: str) -> None:
+    """An item that was public just while it was saved, and not when it was listed, is no longer so in the next."""
+    item = some(sandbox, lambda each: each.type == kind)
+    before = item.access = "org"
+    sandbox.faults.add(Fault(rf"/items/{item.id}/data$", action=lambda: setattr(item, "access", "public"), times=1))
+    back_up(sandbox, store)
+    assert saved_json(store, item.id, "item")["access"] == "public"
+    item.access = before
+    sandbox.faults.clear()
+    back_up(sandbox, store)
+    assert_as_a_first_one(sandbox, store, tmp_path / "anew")
+
+
+# -- what somebody has edited in the store
+
+
+@pytest.mark.parametrize(
+    "fingerprint",
+    [
+        "text",
+        ["recipe"],
+        {"recipe": "1"},
+        {"service": "text"},
+        {"service": ["layers"]},
+        {"service": {"layers": 5}},
+        {"service": None},
+        {"groups": 7},
+        {"groups": [["a"]]},
+        {"groups": None},
+        {"needs": 5},
+        {"needs": [["a"]]},
+        {"needs": None},
+        {"resources": {}},
+        {"metadata": ["a"]},
+        {"description": 1},
+    ],
+    ids=str,
+)
+def test_a_fingerprint_that_no_agolkit_wrote_leads_to_a_fetch(
+    sandbox: Sandbox, store: Store, tmp_path: Path, fingerprint: Any
+) -> None:
+    """A run that meets one never ends by it, and saves what it would have saved; nor does a plan."""
+    name = back_up(sandbox, store).backup
+    edit_entries(store, name, lambda line: line | {"fingerprint": altered(line["fingerprint"], fingerprint)})
+    ak.plan_backup(connect(sandbox), store)
+    summary = back_up(sandbox, store)
+    assert (summary.exit_code, summary.backup) == (0, name)
+    assert_as_a_first_one(sandbox, store, tmp_path / "anew", but=("how", "fingerprint"))
+
+
+def altered(fingerprint: dict[str, Any], by: Any) -> Any:
+    return fingerprint | by if isinstance(by, dict) else by
+
+
+def test_what_another_kind_saved_is_fetched(sandbox: Sandbox, store: Store) -> None:
+    """A type that a newer agolkit saves in another way is saved in that way."""
+    name = back_up(sandbox, store).backup
+    edit_entries(store, name, lambda line: line | {"kind": "file" if line["kind"] == "document" else line["kind"]})
+    back_up(sandbox, store)
+    documents = {item_id for item_id, each in outcomes(store).items() if each.kind == "document"}
+    assert documents
+    assert fetched(sandbox) == documents
+
+
+@pytest.mark.parametrize("sha256", [None, 5, "../../store.json", ""], ids=str)
+def test_a_blob_that_no_agolkit_named_leads_to_a_fetch(sandbox: Sandbox, store: Store, sha256: object) -> None:
+    """A part whose blob is none is not there."""
+    name = back_up(sandbox, store).backup
+
+    def lose(line: dict[str, Any]) -> dict[str, Any]:
+        return line | {"parts": [part | {"sha256": sha256} for part in line["parts"]]}
+
+    edit_entries(store, name, lose)
+    ak.plan_backup(connect(sandbox), store)
+    back_up(sandbox, store)
+    assert ak.verify(store, deep=True).ok
+
+
+def edit_entries(store: Store, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Make a finished backup one of a killed run, and change each item in its journal."""
+    folder = Path(store.location, "backups", name)
+    (folder / "backup.json").unlink()
+    for segment in sorted((folder / "journal").glob("*.jsonl"))[1:]:
+        lines = map(json.loads, segment.read_bytes().splitlines())
+        segment.write_bytes(b"".join(entry_line(change(line) if "item" in line else line) for line in lines))
+    assert any("item" in line for line in journal_lines(store, name))
+
+
+# -- edits at the wrong moment
+
+
+@pytest.mark.parametrize("feature_format", ["fgdb", "rows"])
+@pytest.mark.parametrize("part", ["overrides", "metadata", "thumbnail"])
+def test_what_is_edited_while_a_layer_is_saved_is_noticed(
+    sandbox: Sandbox, store: Store, tmp_path: Path, feature_format: str, part: str
+) -> None:
+    """A service's own export may move `modified`; an edit that moves it at the same time is not taken for that."""
+    item = some(sandbox, lambda each: each.service)
+    item.data, item.metadata = Bytes(b'{"layers": [1]}'), b"<metadata>1</metadata>"
+    item.thumbnail, item.type_keywords = ("one.png", b"\x89PNG one"), [*item.type_keywords, "Metadata"]
+
+    def edit() -> None:
+        if part == "overrides":
+            item.data = Bytes(b'{"layers": [2]}')
+        elif part == "metadata":
+            item.metadata = b"<metadata>2</metadata>"
+        else:
+            item.thumbnail = ("one.png", b"\x89PNG two")
+        item.modified += 1000
+
+    sandbox.faults.add(Fault(rf"/{item.service}/FeatureServer/0/query$", action=edit, times=1))
+    back_up(sandbox, store, feature_format=feature_format)
+    sandbox.faults.clear()
+    back_up(sandbox, store, feature_format=feature_format)
+    anew = ak.open_store(tmp_path / "anew")
+    back_up(sandbox, anew, feature_format=feature_format)
+    ours, other = (
+        {part.name: part.blob for part in outcomes(each)[item.id].parts if part.name != "geodatabase"}
+        for each in (store, anew)
+    )
+    assert ours[part] == other[part]
+
+
+def test_an_export_that_moves_modified_costs_no_second_one(sandbox: Sandbox, store: Store) -> None:
+    """Where the export of a service counts as an edit of its item, the next run reuses the item nevertheless."""
+    item = some(sandbox, lambda each: each.service)
+    sandbox.faults.add(Fault(r"/export$", action=lambda: setattr(item, "modified", item.modified + 1000)))
+    back_up(sandbox, store, feature_format="fgdb")
+    assert outcomes(store)[item.id].result is Result.VERIFIED
+    assert back_up(sandbox, store, feature_format="fgdb").reused == len(sandbox.org.items)
+
+
+@pytest.mark.parametrize("edited", ["row", "title", "data"])
+def test_an_edit_between_listing_and_reuse_is_in_the_next_backup(
+    sandbox: Sandbox, store: Store, tmp_path: Path, edited: str
+) -> None:
+    """A run reuses what it listed; what is edited a moment later is for the next run, and not lost on it."""
+    item = some(sandbox, lambda each: each.service if edited == "row" else each.type == "Web Map")
+    back_up(sandbox, store)
+
+    def edit() -> None:
+        if edited == "row":
+            layer = layer_of(sandbox, item)
+            layer.features[0]["attributes"]["NAME"] = "edited"
+            layer.last_edit += 1
+            return
+        item.modified += 1000
+        if edited == "title":
+            item.title += " (new)"
+        else:
+            item.data = Bytes(b'{"edited": 1}')
+
+    sandbox.faults.add(Fault(r"/community/groups$", action=edit, times=1))
+    back_up(sandbox, store)
+    back_up(sandbox, store)
+    assert_as_a_first_one(sandbox, store, tmp_path / "anew")
+
+
+def test_an_item_that_is_edited_and_shared_meanwhile_is_fetched(sandbox: Sandbox, store: Store, tmp_path: Path) -> None:
+    """What is described anew is still what was listed, or it is saved whole."""
+    back_up(sandbox, store)
+    item = some(sandbox, lambda each: each.type == "Web Map")
+    item.access = "org" if item.access != "org" else "public"
+
+    def edit() -> None:
+        item.data, item.modified = Bytes(b'{"edited": 1}'), item.modified + 1000
+
+    sandbox.faults.add(Fault(rf"/content/users/.*/items/{item.id}$", action=edit, times=1))
+    back_up(sandbox, store)
+    assert item.id in fetched(sandbox)
+    assert_as_a_first_one(sandbox, store, tmp_path / "anew")
+
+
+def test_an_item_that_was_restored_is_fetched(sandbox: Sandbox, store: Store) -> None:
+    """`modified` may go backwards too."""
+    item = some(sandbox, lambda each: each.type == "Web Map")
+    back_up(sandbox, store)
+    item.data, item.modified = Bytes(b'{"edited": 1}'), item.modified - 1000
+    back_up(sandbox, store)
+    assert fetched(sandbox) == {item.id}
+
+
+def test_an_item_that_was_away_is_fetched(sandbox: Sandbox, store: Store) -> None:
+    """Only the newest backup counts: what it does not hold is saved anew."""
+    item = some(sandbox, lambda each: each.type == "Web Map")
+    back_up(sandbox, store)
+    del sandbox.org.items[item.id]
+    back_up(sandbox, store)
+    sandbox.org.add(item)
+    back_up(sandbox, store)
+    assert fetched(sandbox) == {item.id}
