@@ -140,8 +140,7 @@ def backup(
                 journal.close()
         was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
         state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
-        if state == "complete":
-            outcomes = settle(outcomes)
+        outcomes = settle(outcomes)
         summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
         summary = replace(
             summary,

@@ -7,7 +7,7 @@ stands and who sees it (folder, owner, sharing) is saved anew by itself, without
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,8 +30,6 @@ SAVING_OPTIONS = ("feature_format", "export_max_bytes", "attachments", "views", 
 """What decides which parts of an item are saved, and in which form. Options that choose the items may differ, because
 the inventory is made anew; those of speed, patience and the tree change nothing of what is saved."""
 
-SHAPES = (("service", dict), ("needs", list))
-"""What is looked into of a fingerprint, which somebody may have edited, before anything is asked."""
 ROWS = ("rows", "geodatabase")
 OF_PLACE = ("description", "groups")
 """Stamps of where an item stands and who sees it: they say nothing of its content."""
@@ -95,7 +93,9 @@ def is_proven(outcome: Outcome) -> bool:
     stamps = outcome.fingerprint
     if outcome.result not in (Result.VERIFIED, Result.DESCRIBED) or not stamps or not isinstance(stamps, dict):
         return False
-    return all(isinstance(stamps[name], shape) for name, shape in SHAPES if name in stamps)
+    # Somebody may have edited it; the rest of it is only compared.
+    service, needs = stamps.get("service", {}), stamps.get("needs", [])
+    return isinstance(service, dict) and isinstance(needs, list) and all(isinstance(each, str) for each in needs)
 
 
 def is_listed_alike(store: Store, before: Outcome, item: Item) -> bool:
@@ -109,8 +109,13 @@ def is_listed_alike(store: Store, before: Outcome, item: Item) -> bool:
         return False
 
 
-def may_stand(store: Store, before: Outcome, item: Item) -> bool:
-    """Whether an item is listed as it was, and is of a sort of which the portal can say whether it was edited."""
+def may_stand(store: Store, before: Outcome, item: Item, in_scope: Set[str]) -> bool:
+    """Whether an item is listed as it was, and is of a sort of which the portal can say whether it was edited.
+
+    What is needed beside it, such as the source of a view, has to be `in_scope`.
+    """
+    if not set(before.fingerprint.get("needs", ())) <= in_scope:
+        return False
     service = before.fingerprint.get("service") or {}
     if HOSTED in item.type_keywords and (not service or None in service.values()):
         return False
@@ -122,7 +127,7 @@ def may_stand(store: Store, before: Outcome, item: Item) -> bool:
 
 def stand(context: RunContext, before: Outcome, item: Item) -> Outcome | None:
     """What was saved of an item, with its description of today; `None` where it may have changed."""
-    if not may_stand(context.store, before, item):
+    if not may_stand(context.store, before, item, context.in_scope):
         return None
     saving = Saving(context, item)
     try:
@@ -145,8 +150,6 @@ def stand(context: RunContext, before: Outcome, item: Item) -> Outcome | None:
 def _same_content(saving: Saving, before: Outcome) -> bool:
     """Whether what the listing does not tell of is as it was."""
     item, portal, stamps = saving.item, saving.portal, before.fingerprint
-    if not set(stamps.get("needs", ())) <= saving.context.in_scope:
-        return False
     if HOSTED in item.type_keywords:
         service = stamps["service"]
         if kind_of(item) is FEATURE_SERVICE:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from interrupted import back_up, content, fetched, town
+from interrupted import EDITED, back_up, content, fetched, town
 from portals import connect
 
 import agolkit as ak
-from agolkit.entries import entry_line, outcome_to_json
+from agolkit.entries import entry_line
 from agolkit.journal import journal_lines
 from agolkit.kinds.feature_service.views import settle
 from agolkit.manifest import read_outcomes
+from agolkit.model import Item as Listed
 from agolkit.model import Outcome, Result
-from agolkit.sandbox import Fault, Sandbox
-from agolkit.sandbox.organization import Attachment, Bytes, Folder, Item, Layer
+from agolkit.sandbox import Fault, Sandbox, city
+from agolkit.sandbox.organization import Bytes, Item, Layer
 from agolkit.store import Store
 
 
@@ -53,9 +55,7 @@ def saved_json(store: Store, item_id: str, part: str) -> Any:
         return json.load(stream)
 
 
-def assert_as_a_first_one(
-    sandbox: Sandbox, store: Store, place: Path, *, but: tuple[str, ...] = ("how",)
-) -> None:
+def assert_as_a_first_one(sandbox: Sandbox, store: Store, place: Path, *, but: tuple[str, ...] = ("how",)) -> None:
     """The newest backup of a store holds what a backup into an empty store would."""
     anew = ak.open_store(place)
     back_up(sandbox, anew)
@@ -376,3 +376,92 @@ def test_an_item_that_was_away_is_fetched(sandbox: Sandbox, store: Store) -> Non
     sandbox.org.add(item)
     back_up(sandbox, store)
     assert fetched(sandbox) == {item.id}
+
+
+# -- views
+
+
+def outcome(item_id: str, result: Result, *needs: str) -> Outcome:
+    moment = datetime(2026, 11, 23, tzinfo=UTC)
+    fingerprint = {"recipe": 1} | ({"needs": list(needs)} if needs else {})
+    return Outcome(Listed(item_id, item_id, "Feature Service", "ann"), result, moment, fingerprint=fingerprint)
+
+
+def test_a_view_of_a_view_is_no_better_than_the_first_source() -> None:
+    """However long the chain, and in whichever order its items were saved."""
+    chain = [
+        outcome("c", Result.VERIFIED, "b"),
+        outcome("b", Result.VERIFIED, "a"),
+        outcome("a", Result.PARTIAL),
+        outcome("d", Result.VERIFIED, "e"),
+        outcome("e", Result.VERIFIED),
+    ]
+    for some_order in (chain, chain[::-1]):
+        results = {each.item.id: each.result for each in settle(some_order)}
+        assert {name for name, result in results.items() if result is Result.PARTIAL} == {"a", "b", "c"}
+
+
+def test_views_that_need_each_other_end_no_run_in_a_circle() -> None:
+    """What no portal should say is believed, and settled."""
+    circle = [outcome("a", Result.VERIFIED, "b"), outcome("b", Result.VERIFIED, "a")]
+    assert settle(circle) == circle
+
+
+@pytest.fixture
+def view_town() -> Iterator[tuple[Sandbox, Item, Item]]:
+    """A town with one view, and the source whose rows it shows; both say when they were edited."""
+    org = city.springfield()
+    view = next(item for item in org.items.values() if item.title == "Hydrants (public view)")
+    source = org.items[org.services[org.services[view.service or ""].view_of or ""].item_id]
+    for item_id in [each for each in org.items if each not in (view.id, source.id)]:
+        del org.items[item_id]
+    for service in org.services.values():
+        for layer in service.all():
+            layer.last_edit = EDITED
+    with Sandbox(org) as sandbox:
+        yield sandbox, view, source
+
+
+def test_a_view_in_a_stopped_backup_is_no_better_than_its_source(
+    view_town: tuple[Sandbox, Item, Item], store: Store
+) -> None:
+    """A view is not called verified where the run was stopped before its source was; the next run makes it so."""
+    sandbox, view, source = view_town
+    view.stated = {"size": 10**9}  # then it is saved first
+    cancel = threading.Event()
+    sandbox.faults.add(Fault(rf"/{source.service}/FeatureServer", action=cancel.set, delay=1))
+    wanted = ak.BackupOptions(workers=1, feature_format="rows", export_max_bytes=10**10)
+    name = ak.backup(connect(sandbox), store, wanted, cancel=cancel).backup
+    assert store.summary(name)["state"] == "stopped"
+    found = outcomes(store, name)
+    assert found[source.id].result is not Result.VERIFIED
+    assert found[view.id].result is Result.PARTIAL
+    sandbox.faults.clear()
+    assert back_up(sandbox, store, feature_format="rows", export_max_bytes=10**10).backup == name
+    assert {each.result for each in outcomes(store).values()} == {Result.VERIFIED}
+
+
+def test_a_view_whose_filter_changed_is_fetched(view_town: tuple[Sandbox, Item, Item], store: Store) -> None:
+    """What a view shows is part of its definition, which moves no stamp of its rows."""
+    sandbox, view, _ = view_town
+    back_up(sandbox, store, feature_format="rows")
+    assert back_up(sandbox, store, feature_format="rows").reused == 2
+    layer_of(sandbox, view).view_where = "OBJECTID < 3"
+    back_up(sandbox, store, feature_format="rows")
+    assert [each.item.id for each in outcomes(store).values() if each.how == "fetched"] == [view.id]
+
+
+def test_a_view_whose_source_is_left_out_is_fetched_with_its_rows(
+    view_town: tuple[Sandbox, Item, Item], store: Store
+) -> None:
+    """What one backup could leave to the source, the next one cannot where the source is not in it; nor the plan."""
+    sandbox, view, source = view_town
+    back_up(sandbox, store, feature_format="rows")
+    assert "rows" not in {part.name for part in outcomes(store)[view.id].parts}
+    options = {"feature_format": "rows", "exclude_ids": [source.id]}
+    plan = ak.plan_backup(connect(sandbox), store, ak.BackupOptions.from_mapping(options)).set_index("item_id")
+    assert plan.loc[view.id, "action"] == "fetch"
+    back_up(sandbox, store, **options)
+    assert "rows" in {part.name for part in outcomes(store)[view.id].parts}
+    back_up(sandbox, store, feature_format="rows")
+    assert "rows" not in {part.name for part in outcomes(store)[view.id].parts}
