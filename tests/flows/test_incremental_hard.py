@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from agolkit.manifest import read_outcomes
 from agolkit.model import Item as Listed
 from agolkit.model import Outcome, Result
 from agolkit.sandbox import Fault, Sandbox, city
-from agolkit.sandbox.organization import Bytes, Item, Layer
+from agolkit.sandbox.organization import Attachment, Bytes, Item, Layer
 from agolkit.store import Store
 
 
@@ -465,3 +467,131 @@ def test_a_view_whose_source_is_left_out_is_fetched_with_its_rows(
     assert "rows" in {part.name for part in outcomes(store)[view.id].parts}
     back_up(sandbox, store, feature_format="rows")
     assert "rows" not in {part.name for part in outcomes(store)[view.id].parts}
+
+
+# -- layers and their attachments
+
+
+@pytest.fixture
+def photos(sandbox: Sandbox) -> Item:
+    """A hosted service; its first layer has a photo at each of the first three rows, and counts them."""
+    item = some(sandbox, lambda each: each.service)
+    layer = layer_of(sandbox, item)
+    rows = [int(row["attributes"][layer.object_id_field]) for row in layer.features[:3]]
+    layer.attachments = {row: [photo(row)] for row in rows}
+    return item
+
+
+def photo(number: int) -> Attachment:
+    return Attachment(number, f"{number}.jpg", "image/jpeg", Bytes(b"\xff\xd8 %d" % number), f"{{{number}}}")
+
+
+def cut(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"attachmentGroups": answer["attachmentGroups"][:1], "exceededTransferLimit": True}
+
+
+def fetched_again(store: Store) -> list[str]:
+    return [each.item.id for each in outcomes(store).values() if each.how == "fetched"]
+
+
+def test_counts_that_come_in_several_answers_are_all_compared(sandbox: Sandbox, store: Store, photos: Item) -> None:
+    """A photo is noticed at any row, also where one answer does not hold the counts of all of them."""
+    counting = r"/0/queryAttachments$"
+    first = sandbox.faults.add(Fault(counting, change=lambda answer: cut(answer) if is_count(answer) else answer))
+    first.times = 1
+    back_up(sandbox, store)
+    assert back_up(sandbox, store).reused == len(sandbox.org.items)
+    first.struck = 0
+    layer = layer_of(sandbox, photos)
+    assert layer.attachments
+    stamp, last = layer.last_edit, max(layer.attachments)
+    layer.attachments[last].append(photo(9))
+    assert layer.last_edit == stamp
+    back_up(sandbox, store)
+    assert fetched_again(store) == [photos.id]
+
+
+def is_count(answer: dict[str, Any]) -> bool:
+    return all("count" in group for group in answer["attachmentGroups"])
+
+
+def test_counts_that_never_come_whole_are_no_sign(sandbox: Sandbox, store: Store, photos: Item) -> None:
+    """What cannot be known is fetched."""
+    counting = r"/0/queryAttachments$"
+    sandbox.faults.add(Fault(counting, change=lambda answer: cut(answer) if is_count(answer) else answer))
+    for _ in range(2):
+        back_up(sandbox, store)
+        assert outcomes(store)[photos.id].result is Result.VERIFIED
+    assert fetched_again(store) == [photos.id]
+
+
+def test_layers_without_attachments_are_not_asked_to_count(sandbox: Sandbox, store: Store, photos: Item) -> None:
+    """A layer may say that it could count what it does not have; asked for it, it answers with an error."""
+    service = sandbox.org.services[photos.service or ""]
+    plain = copy.deepcopy(service.layers[0])
+    plain.id, plain.name, plain.attachments = 7, "Plain", None
+    plain.definition["advancedQueryCapabilities"] = {"supportsQueryAttachmentsCountOnly": True}
+    service.layers.append(plain)
+    back_up(sandbox, store)
+    assert back_up(sandbox, store).reused == len(sandbox.org.items)
+
+
+# -- groups of the organization
+
+
+def test_a_picture_that_the_store_has_lost_is_asked_for(sandbox: Sandbox, store: Store) -> None:
+    """An organization.json that is not what it was gives no picture to the next backup."""
+    group = next(iter(sandbox.org.groups.values()))
+    group.thumbnail = ("crew.png", b"\x89PNG crew")
+    name = back_up(sandbox, store).backup
+    path = Path(store.location, "backups", name, "organization.json")
+    told = json.loads(path.read_bytes())
+    for each in told["groups"]:
+        each["thumbnail"] = {"name": "crew.png", "base64": "AAAA"}
+    path.write_bytes(json.dumps(told).encode())
+    second = back_up(sandbox, store).backup
+    saved = {each["id"]: each["thumbnail"] for each in json.loads(store.read(second, "organization.json"))["groups"]}
+    assert base64.b64decode(saved[group.id]["base64"]) == b"\x89PNG crew"
+
+
+@pytest.mark.parametrize("told", [{"groups": [{"id": "x", "settings": "text", "thumbnail": 5}]}, [], {"groups": 5}])
+def test_an_organization_file_that_no_agolkit_wrote_ends_no_run(sandbox: Sandbox, store: Store, told: Any) -> None:
+    """Whatever stands in it, all groups are asked."""
+    group = next(iter(sandbox.org.groups.values()))
+    group.thumbnail = ("crew.png", b"\x89PNG crew")
+    name = back_up(sandbox, store).backup
+    content = json.dumps(told).replace('"x"', json.dumps(group.id))
+    Path(store.location, "backups", name, "organization.json").write_text(content)
+    assert back_up(sandbox, store).exit_code == 0
+
+
+# -- the inventory
+
+
+def test_an_item_that_may_not_be_seen_any_more_ends_no_run(sandbox: Sandbox, store: Store) -> None:
+    """Whether an item that is not listed any more still exists may be refused; then the index is read."""
+    item = some(sandbox, lambda each: each.type == "Web Map")
+    back_up(sandbox, store)
+    del sandbox.org.items[item.id]
+    refusal = {"error": {"code": 403, "messageCode": "GWM_0003", "message": "You do not have permissions."}}
+    sandbox.faults.add(Fault(rf"/content/items/{item.id}$", body=refusal))
+    summary = back_up(sandbox, store)
+    assert (summary.state, set(outcomes(store))) == ("complete", set(sandbox.org.items))
+
+
+def test_a_hole_in_the_listing_is_found_though_the_counts_agree(sandbox: Sandbox, store: Store) -> None:
+    """An item that the listing lacks is missed, also where search does not count it either."""
+    item = some(sandbox, lambda each: each.type == "Web Map" and not each.folder)
+    back_up(sandbox, store)
+
+    def lose(answer: dict[str, Any]) -> dict[str, Any]:
+        rows = [row for row in answer["items"] if row["id"] != item.id]
+        return answer | {"items": rows, "total": answer["total"] - (len(answer["items"]) - len(rows))}
+
+    def count_less(answer: dict[str, Any]) -> dict[str, Any]:
+        return answer | {"total": answer["total"] - 1}
+
+    sandbox.faults.add(Fault(rf"/content/users/{item.owner}$", change=lose, times=1))
+    sandbox.faults.add(Fault(r"/rest/search$", change=count_less, times=1))
+    back_up(sandbox, store)
+    assert item.id in outcomes(store)
