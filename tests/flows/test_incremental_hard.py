@@ -7,12 +7,13 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from interrupted import EDITED, back_up, content, fetched, town
+from interrupted import EDITED, back_up, content, fetched, town, tree
 from portals import connect
 
 import agolkit as ak
@@ -23,7 +24,7 @@ from agolkit.manifest import read_outcomes
 from agolkit.model import Item as Listed
 from agolkit.model import Outcome, Result
 from agolkit.sandbox import Fault, Sandbox, city
-from agolkit.sandbox.organization import Attachment, Bytes, Item, Layer
+from agolkit.sandbox.organization import Attachment, Bytes, Item, Layer, User
 from agolkit.store import Store
 
 
@@ -595,3 +596,144 @@ def test_a_hole_in_the_listing_is_found_though_the_counts_agree(sandbox: Sandbox
     sandbox.faults.add(Fault(r"/rest/search$", change=count_less, times=1))
     back_up(sandbox, store)
     assert item.id in outcomes(store)
+
+
+# -- who makes the backup, and of what
+
+
+def back_up_as(sandbox: Sandbox, store: Store, user: str, **options: Any) -> ak.RunSummary:
+    password = sandbox.org.users[user].password
+    portal = ak.connect(sandbox.url, username=user, password=password, ca_bundle=str(sandbox.ca_bundle))
+    sandbox.log.clear()
+    return ak.backup(portal, store, ak.BackupOptions(workers=2, **options))
+
+
+@pytest.mark.parametrize(
+    "order", [("admin", "member"), ("member", "admin"), ("auditor", "admin"), ("admin", "auditor")], ids=str
+)
+def test_another_account_reuses_what_it_would_save(
+    sandbox: Sandbox, store: Store, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    """Who made the copy makes no difference to what the next backup holds, nor to what is missing in it."""
+    org = sandbox.org
+    member = next(item.owner for item in org.items.values() if item.service and item.owner != sandbox.username)
+    privileges = ("portal:admin:viewUsers", "portal:admin:viewItems", "portal:admin:viewGroups")
+    org.add(User("auditor", "Auditor", "let me look", privileges=privileges, id="9" * 32))
+    for service in org.services.values():
+        service.layers[0].definition |= {
+            "editFieldsInfo": {"creatorField": "NAME"},
+            "ownershipBasedAccessControlForFeatures": {"allowOthersToQuery": False},
+        }
+    names = {"admin": sandbox.username, "member": member, "auditor": "auditor"}
+    back_up_as(sandbox, store, names[order[0]])
+    back_up_as(sandbox, store, names[order[1]])
+    anew = ak.open_store(tmp_path / "anew")
+    back_up_as(sandbox, anew, names[order[1]])
+    for item_id, line in content(anew).items():
+        found = content(store)[item_id]
+        for name in ("how", "fingerprint"):
+            del line[name], found[name]
+        assert found == line
+
+
+def test_an_interrupted_run_that_reused_ends_like_an_undisturbed_one(
+    sandbox: Sandbox, store: Store, tmp_path: Path
+) -> None:
+    """Which items were reused and which fetched stands in the backup as if nothing had happened."""
+    undisturbed = ak.open_store(tmp_path / "undisturbed")
+    for each in (store, undisturbed):
+        back_up(sandbox, each)
+    for item in list(sandbox.org.items.values())[::4]:
+        item.modified += 1000
+    stopped = back_up(sandbox, store, stop_after=5)
+    assert stopped.state == "stopped"
+    summary = back_up(sandbox, store)
+    other = back_up(sandbox, undisturbed)
+    assert (summary.backup, summary.reused) == (stopped.backup, other.reused)
+    assert content(store) == content(undisturbed)
+    assert tree(store, summary.backup) == tree(undisturbed, other.backup)
+    facts = store.summary(summary.backup)
+    assert (facts["full"], facts["since_full"], facts["fetched_bytes"]) == (False, 1, summary.fetched_bytes)
+
+
+@pytest.mark.parametrize("kind", ["auto", "copy", "none"])
+def test_reused_parts_stand_in_the_tree(sandbox: Sandbox, store: Store, kind: str) -> None:
+    """The folders of a backup that fetched nothing are those of the first one."""
+    first = back_up(sandbox, store, tree=kind)
+    second = back_up(sandbox, store, tree=kind)
+    assert second.fetched_bytes == 0
+    assert tree(store, second.backup) == tree(store, first.backup)
+    assert ak.verify(store, deep=True).ok
+
+
+def test_attachments_that_were_left_out_are_saved_when_asked_for(sandbox: Sandbox, store: Store, photos: Item) -> None:
+    """A copy without attachments is none of a run that wants them."""
+    back_up(sandbox, store, attachments=False)
+    assert outcomes(store)[photos.id].left_out
+    back_up(sandbox, store)
+    assert any(part.name == "attachment" for part in outcomes(store)[photos.id].parts)
+
+
+@pytest.mark.parametrize("before", ["Query,Editing", "Query,Editing,ChangeTracking"])
+@pytest.mark.parametrize("after", ["Query,Editing", "Query,Editing,ChangeTracking"])
+def test_a_photo_is_noticed_whatever_becomes_of_the_tracking(
+    sandbox: Sandbox, store: Store, photos: Item, before: str, after: str
+) -> None:
+    """Change tracking that is switched on, off, or begins anew hides no edit."""
+    service = sandbox.org.services[photos.service or ""]
+    service.capabilities, service.oldest_generation = before, 1000
+    back_up(sandbox, store)
+    layer = layer_of(sandbox, photos)
+    assert layer.attachments
+    layer.attachments[max(layer.attachments)].append(photo(9))
+    service.capabilities, service.oldest_generation = after, 7
+    back_up(sandbox, store)
+    assert fetched_again(store) == [photos.id]
+    assert any(part.exact_name == "9.jpg" for part in outcomes(store)[photos.id].parts)
+
+
+def test_a_layer_that_is_added_or_removed_is_noticed(sandbox: Sandbox, store: Store, photos: Item) -> None:
+    """Each time the service is fetched, and nothing else; a group of layers is as good as any."""
+    service = sandbox.org.services[photos.service or ""]
+    added = copy.deepcopy(service.layers[0])
+    added.id, added.name = 7, "Added"
+    back_up(sandbox, store)
+    for layers in ([*service.layers, added], [Layer(9, "Group", [], [], sub_layers=(7,)), *service.layers, added]):
+        service.layers = layers
+        back_up(sandbox, store)
+        assert fetched_again(store) == [photos.id]
+        assert back_up(sandbox, store).reused == len(sandbox.org.items)
+    service.layers = service.layers[1:-1]
+    back_up(sandbox, store)
+    assert fetched_again(store) == [photos.id]
+
+
+# -- metadata
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("metadata.xml$", method="HEAD", status=405),
+        Fault("metadata.xml$", method="HEAD", status=500),
+        Fault("metadata.xml$", method="HEAD", status=302, headers={"Location": "/nowhere"}),
+        Fault("metadata.xml$", method="HEAD", status=403),
+        Fault("metadata.xml$", method="HEAD", headers={"ETag": '"another"'}),
+        Fault("metadata.xml$", method="HEAD", headers={"Content-Length": "5"}),
+        Fault("metadata.xml$", method="HEAD", chunked=True),
+        Fault("metadata.xml$", method="HEAD", body={"error": {"code": 498, "message": "Invalid token."}}),
+        Fault("metadata.xml$", chunked=True),
+    ],
+    ids=lambda fault: f"{fault.status or ''}{fault.headers or ''}{fault.chunked}",
+)
+def test_metadata_that_are_not_said_to_be_the_same_are_fetched(sandbox: Sandbox, store: Store, fault: Fault) -> None:
+    """Servers need not answer HEAD, nor state a length: then nothing is known, and the item is saved anew."""
+    item = some(sandbox, lambda each: each.metadata and each.type != "Feature Service")
+    if fault.method is None:
+        sandbox.faults.add(fault)
+    back_up(sandbox, store)
+    sandbox.faults.clear()
+    sandbox.faults.add(replace(fault))
+    back_up(sandbox, store, attempts=1)
+    assert item.id in fetched_again(store)
+    assert outcomes(store)[item.id].result is Result.VERIFIED
