@@ -461,7 +461,7 @@ def test_a_view_whose_source_is_left_out_is_fetched_with_its_rows(
     sandbox, view, source = view_town
     back_up(sandbox, store, feature_format="rows")
     assert "rows" not in {part.name for part in outcomes(store)[view.id].parts}
-    options = {"feature_format": "rows", "exclude_ids": [source.id]}
+    options: dict[str, Any] = {"feature_format": "rows", "exclude_ids": [source.id]}
     plan = ak.plan_backup(connect(sandbox), store, ak.BackupOptions.from_mapping(options)).set_index("item_id")
     assert plan.loc[view.id, "action"] == "fetch"
     back_up(sandbox, store, **options)
