@@ -186,7 +186,6 @@ def changed_without_sign(before: Mapping[str, Outcome], outcomes: Sequence[Outco
         outcome
         for outcome in outcomes
         if (old := before.get(outcome.item.id)) is not None
-        and outcome.fingerprint
         and _signs(old) == _signs(outcome)
         and _content(old) != _content(outcome)
     ]

@@ -185,8 +185,10 @@ def test_a_change_of_the_description_alone_costs_one_request(
     back_up(sandbox, store)
     item = some(sandbox, lambda each: each.type == kind)
     change(sandbox, item)
-    back_up(sandbox, store)
+    summary = back_up(sandbox, store)
     assert fetched(sandbox) == set()
+    described = [part for part in outcomes(store)[item.id].parts if part.name in ("item", "sharing")]
+    assert summary.fetched_bytes == sum(part.blob.size for part in described)
     assert sum(entry.path.endswith(f"/items/{item.id}") for entry in sandbox.log.entries) == 1
     anew = ak.open_store(tmp_path / "anew")
     back_up(sandbox, anew)

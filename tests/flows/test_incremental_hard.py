@@ -737,3 +737,68 @@ def test_metadata_that_are_not_said_to_be_the_same_are_fetched(sandbox: Sandbox,
     back_up(sandbox, store, attempts=1)
     assert item.id in fetched_again(store)
     assert outcomes(store)[item.id].result is Result.VERIFIED
+
+
+# -- what is counted, and what is of no account
+
+
+def test_only_finished_runs_of_the_scope_are_counted(sandbox: Sandbox, store: Store) -> None:
+    """A run that was stopped, and those of another scope, bring the next full one no nearer."""
+    options: dict[str, Any] = {"full_every": 3, "resume_within": 0}
+    full = [back_up(sandbox, store, **options).backup]
+    for _ in range(2):
+        full.append(back_up(sandbox, store, **options).backup)
+        assert back_up(sandbox, store, stop_after=2, **options).state == "stopped"
+        back_up(sandbox, store, scope_name="other", **options)
+    full.append(back_up(sandbox, store, **options).backup)
+    assert [store.summary(name)["full"] for name in full] == [True, False, False, True]
+
+
+def test_what_the_server_makes_anew_is_no_change(sandbox: Sandbox, store: Store) -> None:
+    """A full run names no item for its counters, nor for the bytes of an export."""
+    back_up(sandbox, store, feature_format="fgdb")
+    for item in sandbox.org.items.values():
+        item.stated = {"numViews": 17}
+    summary = back_up(sandbox, store, feature_format="fgdb", full=True)
+    assert (summary.reused, summary.unsigned) == (0, ())
+
+
+def test_a_described_item_is_reused(sandbox: Sandbox, store: Store) -> None:
+    """What lives elsewhere is described once; its address is part of the listing."""
+    url = "https://example.org/arcgis/rest/services/Roads/MapServer"
+    there = Item("ab" * 16, sandbox.username, "Map Service", "Roads", url=url)
+    sandbox.org.add(there)
+    back_up(sandbox, store)
+    assert outcomes(store)[there.id].result is Result.DESCRIBED
+    assert back_up(sandbox, store).reused == len(sandbox.org.items)
+    there.url = url.replace("Roads", "Paths")
+    back_up(sandbox, store)
+    assert fetched_again(store) == [there.id]
+
+
+def test_a_probe_that_is_cut_off_leads_to_a_fetch(sandbox: Sandbox, store: Store) -> None:
+    """What cannot be asked is not known; the item is saved as if it were new."""
+    item = some(sandbox, lambda each: each.service)
+    back_up(sandbox, store)
+    sandbox.faults.add(Fault(rf"/{item.service}/FeatureServer/layers$", cut_after=10, times=1))
+    back_up(sandbox, store, attempts=1)
+    assert fetched_again(store) == [item.id]
+    assert outcomes(store)[item.id].result is Result.VERIFIED
+
+
+def test_hosted_tiles_are_fetched_when_their_service_says_something_else(store: Store) -> None:
+    """Tiles have no edit stamps; what is known of them is what their service says of itself."""
+    org = city.springfield()
+    tiles = [
+        item for item in org.items.values() if item.service and item.type in ("Vector Tile Service", "Map Service")
+    ]
+    for item_id in set(org.items) - {item.id for item in tiles}:
+        del org.items[item_id]
+    with Sandbox(org) as sandbox:
+        back_up(sandbox, store)
+        whole = [each.item.id for each in outcomes(store).values() if each.result is Result.VERIFIED]
+        assert back_up(sandbox, store).reused == len(whole) > 0
+        org.services[org.items[whole[0]].service or ""].description = "Made anew"
+        back_up(sandbox, store)
+        assert whole[0] in fetched_again(store)
+        assert set(fetched_again(store)).isdisjoint(whole[1:])
