@@ -304,6 +304,7 @@ def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSumma
         new_bytes=summary.new_bytes,
         portal_url=context.portal.url,
         left_behind=summary.left_behind,
+        stopped_by=summary.stopped_by,
     )
     draft.write(REPORT, make_report(draft.store, outcomes, facts).encode())
     close_backup(draft, facts)

@@ -51,6 +51,7 @@ def backup_facts(
     portal_url: str,
     reused_bytes: int = 0,
     left_behind: Sequence[str] = (),
+    stopped_by: str = "",
 ) -> dict[str, Any]:
     """What there is to say of the run as a whole: `backup.json` without its list of files."""
     counts = Counter(outcome.result for outcome in outcomes)
@@ -58,6 +59,7 @@ def backup_facts(
         "format": FORMAT,
         "name": draft.name,
         "state": state,
+        **({"stopped_by": stopped_by} if stopped_by else {}),
         **draft.facts,
         "finished": to_stamp(finished),
         "portal": {"url": portal_url, "id": draft.store.portal_id, "name": draft.store.portal_name},

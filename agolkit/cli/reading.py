@@ -12,6 +12,7 @@ import click
 import agolkit as ak
 from agolkit import console
 from agolkit.cli.arguments import commands, with_json, with_portal
+from agolkit.model import counted
 
 
 @commands.command("list")
@@ -23,6 +24,9 @@ def list_(store: str, as_json: bool) -> None:
     console.show_table(
         backups, ["name", "state", "scope", "items", "verified", "partial", "failed", "saved_bytes"], as_json
     )
+    if not as_json:
+        for stopped in backups[backups["stopped_by"] != ""].itertuples():
+            console.say(f"{stopped.name} ended before its time: {stopped.stopped_by}")
 
 
 @commands.command(short_help="Show the items of one BACKUP of STORE.")
@@ -32,9 +36,12 @@ def list_(store: str, as_json: bool) -> None:
 def show(store: str, backup: str, as_json: bool) -> None:
     """Show the items of one BACKUP of STORE; the newest complete one where none is named."""
     opened = ak.open_store(store, create=False)
-    console.show_table(
-        ak.load_items(opened, backup), ["item_id", "title", "type", "owner", "message", "result"], as_json
-    )
+    facts = opened.summary(opened.resolve(backup))
+    items = ak.load_items(opened, facts["name"])
+    console.show_table(items, ["item_id", "title", "type", "owner", "message", "result"], as_json)
+    if facts.get("stopped_by"):
+        not_reached = counted(int(items["result"].eq("stopped").sum()), "item")
+        console.say_aside(f"This backup ended before its time: {facts['stopped_by']} {not_reached} not reached.")
 
 
 @commands.command()

@@ -88,7 +88,7 @@ def _coverage(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> str:
         if items[result]
     )
     ended = {
-        "stopped": "<p>This run was stopped before all items were reached.</p>",
+        "stopped": _stopped(facts.get("stopped_by", ""), items[Result.STOPPED]),
         "unfinished": "<p>This run did not end properly. Only what it had finished is listed here.</p>",
     }.get(facts["state"], "")
     return (
@@ -101,6 +101,12 @@ def _coverage(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> str:
         f'<table><thead><tr><th scope=col>Result<th scope=col class="number">Items'
         f'<th scope=col class="number">Size</thead>\n<tbody>{rows}</table></section>\n'
     )
+
+
+def _stopped(why: str, not_reached: int) -> str:
+    """Why the run ended before its time, and how much it did not reach."""
+    left = f"<p>{count(not_reached)} not reached.</p>" if not_reached else ""
+    return f'<div class="stopped"><p><b>This run ended before its time.</b> {escape(why)}</p>{left}</div>'
 
 
 def _by_type(outcomes: Iterable[Outcome]) -> str:

@@ -329,9 +329,9 @@ class Store(ABC):
         """One row per backup, oldest first.
 
         Columns: `name`, `state` (`complete`, `stopped`, `unfinished`: killed, or still running), `scope`, `label`,
-        `started` and `finished` (UTC), `items`, one number for each result, `saved_bytes` (what the backup holds),
-        `fetched_bytes` (what this run transferred), `new_bytes` (what the store did not hold before), `agolkit`.
-        Numbers of an unfinished backup are missing.
+        `stopped_by` (why it ended before its time), `started`, `finished` (UTC), `items`, one number for each result,
+        `saved_bytes` (what the backup holds), `fetched_bytes` (what this run transferred), `new_bytes` (what the store
+        did not hold before), `agolkit`. Numbers of an unfinished backup are missing.
         """
         from agolkit.store.listing import list_backups
 
