@@ -49,7 +49,7 @@ def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer) -> S
             if is_whole or read == READS:
                 common = count_common(saved.object_ids, served)
                 proof = f"{common:,} of {len(served):,} ids"
-                saving.keep("rows", spool, rows_path(layer.id), Reach.CONTENT, proof)
+                saving.keep("rows", spool, rows_path(layer.id), Reach.CONTENT, f"layer {layer.id}, {proof}")
                 break
     if not is_whole:
         said = [proof]
@@ -59,7 +59,7 @@ def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer) -> S
             said.append(f"while it counts {count:,}")
         if moved:
             said.append(f"{moved} while they were read ({len(listed):,} rows before, {len(served):,} after)")
-        saving.missing.append(f"rows of layer {layer.name!r}: {', '.join(said)}")
+        saving.missing.append(f"rows of layer {layer.name!r}: {', '.join(said)}. Run again when nobody edits it")
     return saved
 
 
