@@ -86,7 +86,7 @@ def fetch(
     Raises
     ------
     UsageError
-        `to` is a folder that is not empty, or a file; or there is no such `format`. Nothing was written.
+        `to` is a folder that is not empty, a file, or in a store; or there is no such `format`. Nothing was written.
     NoSuchBackup
         There is no such backup or item. Nothing was written.
     StoreDamaged
@@ -300,6 +300,11 @@ class _Zip(_Destination):
 @contextmanager
 def _open_target(target: Path) -> Iterator[_Destination]:
     """The destination; a zip file gets its name when it is complete."""
+    where = target.resolve()
+    if store := next((folder for folder in (where, *where.parents) if (folder / "store.json").is_file()), None):
+        raise UsageError(
+            f"{target} lies in the store {store}, where only agolkit writes. Name a folder or zip file outside of it."
+        )
     if target.suffix.lower() != ".zip":
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UsageError(f"{target} is not empty. Name a new or an empty folder, so that nothing is overwritten.")

@@ -5,7 +5,9 @@ Pure data, shared by every floor. Times are timezone-aware UTC datetimes, sizes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -37,6 +39,9 @@ class Reach(StrEnum):
     """Well-formed and of the right type; the portal offers no more."""
 
 
+FEW_LAYERS = 3
+"""Layers of one item that are each told in `checked`; more are summed up."""
+_NUMBER = re.compile(r"\d[\d,]*")
 PAYLOADS = ("geodatabase", "rows", "source", "tiles", "data", "resource")
 """Parts that are the content of an item; the others describe it."""
 
@@ -68,7 +73,7 @@ class Part:
     blob: Blob
     reach: Reach
     proof: str = ""
-    """The numbers of the proof, such as `12,408 of 12,408 ids`."""
+    """The numbers of the proof, such as `layer 0, 12,408 of 12,408 ids`."""
     exact_name: str | None = None
     """The portal's own name, where it differs from what `path` says."""
 
@@ -236,13 +241,35 @@ class Outcome:
 
     @property
     def checked(self) -> str:
-        """What was proven, payload first: `geodatabase content: 3 layers, 120 of 120 rows; item parsed; …`."""
-        said: dict[str, int] = {}
+        """What was proven, payload first: `geodatabase content: 3 layers, 120 of 120 rows; item parsed; …`.
+
+        Of a few layers each has its own numbers (`rows content: layer 0, 120 of 120 ids`), of many there is the sum.
+        """
+        proofs: dict[str, list[str]] = {}
         order = (*PAYLOADS, "definition")
         for part in sorted(self.parts, key=lambda part: order.index(part.name) if part.name in order else len(order)):
-            text = f"{part.name} {part.reach}" + (f": {part.proof}" if part.proof else "")
-            said[text] = said.get(text, 0) + 1
-        return "; ".join(text if count == 1 else f"{text} ({count})" for text, count in said.items())
+            proofs.setdefault(f"{part.name} {part.reach}", []).append(part.proof)
+        said: list[str] = []
+        for what, each in proofs.items():
+            if len(each) > FEW_LAYERS and all(proof.startswith("layer ") for proof in each):
+                said.append(f"{what}: {_of_layers(each)}")
+            else:
+                said += [
+                    what + (f": {proof}" if proof else "") + (f" ({count})" if count > 1 else "")
+                    for proof, count in Counter(each).items()
+                ]
+        return "; ".join(said)
+
+
+def _of_layers(proofs: Sequence[str]) -> str:
+    """The sum of what was proven of each layer: of `layer 0, 3 of 4 ids` and so on, `5 layers, 30 of 40 ids`."""
+    sums: dict[str, list[int]] = {}
+    for proof in proofs:
+        for fact in proof.split(", ")[1:]:
+            numbers = [int(number.replace(",", "")) for number in _NUMBER.findall(fact)]
+            words = _NUMBER.sub("{:,}", fact)
+            sums[words] = [one + other for one, other in zip(sums.get(words, [0] * len(numbers)), numbers, strict=True)]
+    return ", ".join([counted(len(proofs), "layer"), *(words.format(*numbers) for words, numbers in sums.items())])
 
 
 @dataclass(frozen=True, slots=True)

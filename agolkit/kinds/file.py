@@ -61,7 +61,10 @@ def keep_file(saving: Saving, spool: Spool, received: Received, *, of: Item | No
     # The size of an item counts its resources too.
     in_resources = 0 if of else sum((saving.resources or {}).values())
     if stated and stated not in (received.size, received.size + in_resources):
-        raise CheckFailed(f"{received.size:,} bytes came, the portal states {stated:,}.")
+        raise CheckFailed(
+            f"{received.size:,} bytes came, the portal states {stated:,}. Run again; if it stays so, the file in the "
+            "portal is not whole: let its owner upload it again."
+        )
     reach, proof = length_reach(received), f"{received.size:,} bytes"
     try:
         check_signature(spool, path)

@@ -13,6 +13,7 @@ from agolkit.portal import Portal
 from agolkit.progress import beat
 
 NO_METADATA = "CONT_0036"
+ADVICE = "Open the item's metadata in the portal and save it again."
 AT_ONCE = 8 << 20
 """Bytes that the parser is given at once: older ones begin anew with each piece where a word does not end in it."""
 
@@ -32,9 +33,9 @@ def save_metadata(saving: Saving) -> None:
             with spool.open() as stream:
                 name = root_name(stream)
         except ValueError as error:
-            raise CheckFailed(f"what the portal sent is not XML that can be read ({error}).") from None
+            raise CheckFailed(f"what the portal sent is not XML that can be read ({error}). {ADVICE}") from None
         if name.casefold() == "html":
-            raise CheckFailed("the portal sent a web page instead of metadata.")
+            raise CheckFailed(f"the portal sent a web page instead of metadata. {ADVICE}")
         saving.keep("metadata", spool, "metadata.xml", Reach.PARSED)
         saving.stamps["metadata"] = file_stamp(received)
 

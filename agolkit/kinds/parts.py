@@ -76,7 +76,7 @@ def save_picture(saving: Saving, part: str, name: str, path: str | None = None, 
                 raise CheckFailed("the picture that the portal sent is cut off.")
         ending = picture_ending(_head(spool))
         if not ending:
-            raise CheckFailed("what the portal sent is not a picture.")
+            raise CheckFailed("what the portal sent is not a picture. Let the item's owner upload it again.")
         place = path or f"{part}{ending}"
         saving.keep(part, spool, place, length_reach(received), exact_name=exact_name)
 
@@ -89,7 +89,7 @@ def save_info_file(saving: Saving, name: str) -> None:
         except NotFound:  # a form that was never published has none
             return
         if json_in(spool) is None:
-            raise CheckFailed("what the portal sent is not JSON.")
+            raise CheckFailed("what the portal sent is not JSON. Let the item's owner publish the form again.")
         saving.keep("info", spool, f"info/{name}", Reach.PARSED)
 
 
@@ -110,7 +110,10 @@ def save_resource(saving: Saving, name: str, stated: object, path: str, exact_na
     with saving.context.spool() as spool:
         received = fetch(saving, f"resources/{quote(name)}", spool)
         if isinstance(stated, int) and stated >= 0 and stated != received.size:
-            raise CheckFailed(f"{received.size:,} bytes came, the portal lists {stated:,}.")
+            raise CheckFailed(
+                f"{received.size:,} bytes came, the portal lists {stated:,}. Run again; if it stays so, let the item's "
+                "owner save it again in its app, which writes its resources anew."
+            )
         saving.keep("resource", spool, path, length_reach(received), exact_name=exact_name)
 
 
@@ -160,7 +163,8 @@ def fetch_data(saving: Saving, spool: Spool) -> Received:
         if not content.strip() or content.strip() in (EMPTY, b"[]"):
             raise CheckFailed(
                 f"the portal sent {'an empty document' if content else 'nothing'}, although it states "
-                f"{saving.item.size:,} bytes."
+                f"{saving.item.size:,} bytes. Run again; if it stays so, look whether the item still opens in the "
+                "portal, and for its content in an earlier backup."
             )
     return received
 

@@ -85,7 +85,10 @@ def save_item(context: RunContext, item: Item) -> Outcome:
         if saving.item.modified == item.modified or (kind is FEATURE_SERVICE and is_same_beside_rows(saving)):
             break
         if look == LOOKS:
-            saving.missing.append("it was edited while it was saved; the parts may be of different moments")
+            saving.missing.append(
+                "it was edited while it was saved; the parts may be of different moments. Run again when nobody "
+                "edits it"
+            )
         item = saving.item
     context.in_work.pop(item.id, None)  # it is gone already where the item was given up meanwhile
     return saving.outcome(kind=kind.name, attempts=attempts_noted(), seconds=time.monotonic() - began)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 from urllib.parse import quote
 
-from agolkit.errors import PortalError, TooLarge
+from agolkit.errors import JobFailed, PortalError, TooLarge
 from agolkit.kinds.archive import proven_members
 from agolkit.kinds.file import keep_file
 from agolkit.kinds.fingerprint import service_stamp
@@ -38,6 +38,14 @@ PACKAGES = frozenset(
 )
 SERVER = re.compile(r"^(.*/(\w+Server))(?:/|$)")
 """The root of a service, and its type, in the url of an item, which may lead to a layer of it."""
+
+TOO_MANY_TILES = "001564"
+"""The error of an export job that would be larger than the service allows; where it states no estimate, only this says
+so, and asking again does not help."""
+FEWER_TILES = (
+    "The owner can raise the number of tiles that may be exported, in the item's settings, or export packages of a "
+    "part each by hand."
+)
 
 
 def save_tiles(saving: Saving) -> None:
@@ -88,7 +96,12 @@ def _save_exported(saving: Saving, service: TileService) -> None:
         return
     with saving.context.spool() as spool:
         job_id = service.start_export(facts.levels)
-        wait_for_job(lambda: service.job_status(job_id), allowed=options.export_timeout)
+        try:
+            wait_for_job(lambda: service.job_status(job_id), allowed=options.export_timeout)
+        except JobFailed as error:
+            if TOO_MANY_TILES in str(error):
+                raise TooLarge(f"{error} {FEWER_TILES}") from None
+            raise
         address = service.package(job_id)
         service.fetch_package(address, Bounded(spool, options.max_tile_bytes))
         members, ending = proven_members(spool), package_ending(address)
@@ -100,7 +113,10 @@ def _save_exported(saving: Saving, service: TileService) -> None:
             is_same = prove_origin(spool.path(), package, facts, partial(_served_tile, saving, service))
             levels = in_ranges(package.levels)
             if facts.is_exact and (lacking := in_ranges(set(facts.levels) - package.levels)):
-                saving.missing.append(f"tiles of levels {lacking}: the service has them, the package does not")
+                saving.missing.append(
+                    f"tiles of levels {lacking}: the service has them, the package does not. Run again; if it stays "
+                    "so, export a package of these levels by hand"
+                )
             expected = f" ({estimate.tiles:,} estimated)" if estimate.tiles else ""
             proof = f"{package.tiles:,} tiles of levels {levels}{expected}"
             proof += f", {len(package.largest)} of them compared with the service" if is_same else ", by their extent"
@@ -126,10 +142,8 @@ def _too_much(estimate: TileEstimate, facts: TileFacts, most: int) -> str:
             "it, or export a package by hand"
         )
     if estimate.tiles and facts.most_tiles and estimate.tiles > facts.most_tiles:
-        return (
-            f"its {estimate.tiles:,} tiles are more than the service exports at once ({facts.most_tiles:,}); the owner "
-            "can raise that in the item's settings, or export packages of a part each"
-        )
+        at_once = f"more than the service exports at once ({facts.most_tiles:,})"
+        return f"its {estimate.tiles:,} tiles are {at_once}. {FEWER_TILES}"
     return ""
 
 

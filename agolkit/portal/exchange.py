@@ -15,7 +15,15 @@ from urllib.parse import quote
 from requests import PreparedRequest, Response
 
 from agolkit.addresses import without_query
-from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, PortalError, SignInError, TokenRejected
+from agolkit.errors import (
+    AgolkitError,
+    ConnectionTrouble,
+    Forbidden,
+    NotAnAnswer,
+    PortalError,
+    SignInError,
+    TokenRejected,
+)
 from agolkit.model import Sink
 from agolkit.portal.bodies import Received, read_content, read_head, read_json
 from agolkit.portal.brake import Brake, Turn
@@ -290,7 +298,7 @@ class Exchange:
         )
         try:
             is_taken = tokens.takes(token)
-        except AgolkitError:
+        except (PortalError, ConnectionTrouble):
             is_taken = True  # it is not known now
         if not is_taken:
             return SignInError(said)

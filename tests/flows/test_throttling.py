@@ -178,9 +178,12 @@ def test_a_token_that_ends_in_the_middle_stops_the_run(tmp_path: Path) -> None:
     assert (summary.state, summary.exit_code) == ("stopped", SignInError.exit_code)
     assert "get a new one" in summary.stopped_by
     assert summary.counts[Result.STOPPED] > 30
-    assert summary.counts[Result.FAILED] == 0
+    assert summary.counts[Result.FAILED] == summary.counts[Result.PARTIAL] == 0
     assert ak.verify(store, summary.backup, deep=True).ok
     assert store.backups()["state"].tolist() == ["stopped"]
+    assert store.backups()["stopped_by"].tolist() == [summary.stopped_by]
+    report = store.find(f"backups/{summary.backup}/report.html") or b""
+    assert summary.stopped_by in report.decode()
 
 
 def test_a_refused_renewal_in_the_middle_stops_the_run(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from listeners import web_server
+from saved import STARTED, save_sample
 
 import agolkit as ak
 from agolkit.all_items import COLUMNS
@@ -174,6 +175,23 @@ def test_check_items_and_plan_read_the_portal(
     assert {row["item_id"] for row in planned} == set(town.org.items)
     assert town.log.writes() == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_that_was_stopped_says_why(agolkit: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """`list` and `show` name the reason in plain words, for people; for machines it is a column of `list`."""
+    why = "The portal rejects the token. Get a new one."
+    complete, _ = save_sample(ak.open_store(tmp_path))
+    stopped, _ = save_sample(ak.open_store(tmp_path), started=STARTED.replace(day=24), state="stopped", stopped_by=why)
+    listed = agolkit("list", tmp_path)[1]
+    assert f"{stopped} ended before its time: {why}" in listed
+    assert f"{complete} ended" not in listed
+    rows = json.loads(agolkit("list", tmp_path, "--json")[1])
+    assert [row["stopped_by"] for row in rows] == ["", why]
+    assert (
+        agolkit("show", tmp_path, stopped)[2].strip()
+        == f"This backup ended before its time: {why} 0 items not reached."
+    )
+    assert agolkit("show", tmp_path, complete)[2] == ""
 
 
 def test_a_backup_can_be_listed_shown_verified_and_fetched(

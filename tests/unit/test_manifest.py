@@ -148,6 +148,26 @@ def test_a_finished_backup_is_read_from_its_manifest(store: LocalStore) -> None:
     assert set(facts["files"]) == {"AllItems.csv", "SHA256SUMS", "manifest.jsonl.gz", "organization.json"}
 
 
+def test_what_was_checked_names_the_layers() -> None:
+    """Of up to three layers each says its own numbers; of more there is the sum, so that a row stays readable."""
+
+    def rows(layer: int, of: int) -> Part:
+        proof = f"layer {layer}, {of - 1:,} of {of:,} ids"
+        return Part("rows", f"rows/{layer}.jsonl.gz", Blob("0" * 64, 1), Reach.CONTENT, proof)
+
+    def listed(layer: int, some: str) -> Part:
+        path = f"attachments/{layer}.jsonl.gz"
+        return Part("attachments", path, Blob("0" * 64, 1), Reach.PARSED, f"layer {layer}, {some}")
+
+    item = Part("item", "item.json", Blob("0" * 64, 1), Reach.PARSED)
+    few = Outcome(SERVICE, Result.VERIFIED, NOON, parts=(item, rows(0, 12_409), rows(7, 2)))
+    assert few.checked == "rows content: layer 0, 12,408 of 12,409 ids; rows content: layer 7, 1 of 2 ids; item parsed"
+    lists = (listed(0, "2 listed"), listed(1, "3,000 listed, 4 reused"), listed(2, "0 listed"), listed(3, "1 listed"))
+    many = replace(few, parts=(item, *(rows(layer, 1_001) for layer in range(4)), *lists))
+    lists_said = "attachments parsed: 4 layers, 3,003 listed, 4 reused"
+    assert many.checked == f"rows content: 4 layers, 4,000 of 4,004 ids; item parsed; {lists_said}"
+
+
 def test_backup_json_holds_its_own_hash(store: LocalStore) -> None:
     """`own_sha256` is the hash of the file while that value is empty, so that anybody can check it with `sed`."""
     name, _ = save_sample(store)

@@ -130,6 +130,17 @@ def test_an_item_says_when_it_was_last_verified() -> None:
     assert "never verified" not in first
 
 
+def test_a_run_that_was_stopped_says_why() -> None:
+    """Why the run ended before its time stands first, with how many items it did not reach; safe to open."""
+    stopped = {"state": "stopped", "stopped_by": "The portal refuses <everything>. Try again later."}
+    left = [outcome(number, Result.STOPPED, "not reached") for number in range(10, 22)]
+    said = words(section(page([outcome(1), *left], **stopped), "What is protected"))
+    why = "This run ended before its time. The portal refuses <everything>. Try again later."
+    assert said.startswith(f"{why} 12 items not reached.")
+    assert words(section(page([outcome(1)], **stopped), "What is protected")).startswith(f"{why} 100 %")
+    assert "before its time" not in page([outcome(1)])
+
+
 def test_what_is_not_an_item_is_listed_too() -> None:
     """What was left behind in the portal, and what of the organization could not be read, stand below the items."""
     beside = Beside(unread=("users: shown only to <administrators>", "settings: the portal says: no"))

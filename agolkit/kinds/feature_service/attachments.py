@@ -172,7 +172,10 @@ class _Attachments:
         with self._saving.context.spool() as spool:
             received = self._service.fetch_attachment(self._layer, fact, spool)
             if fact.size and received.size != fact.size:
-                raise CheckFailed(f"{received.size:,} bytes came, the service lists {fact.size:,}.")
+                raise CheckFailed(
+                    f"{received.size:,} bytes came, the service lists {fact.size:,}. Run again; if it stays so, the "
+                    "file in the portal is not whole: attach it again."
+                )
             self._saving.keep("attachment", spool, path, length_reach(received), exact_name=fact.name or None)
 
 

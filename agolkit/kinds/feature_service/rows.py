@@ -58,7 +58,7 @@ def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer, defi
                 common = count_common(saved.object_ids, served)
                 kept = max(0, len(listed) - len(known.edited)) if known else 0
                 proof = f"{common:,} of {len(served):,} ids" + (f", {kept:,} reused" if kept else "")
-                saving.keep("rows", spool, rows_path(layer.id), Reach.CONTENT, proof)
+                saving.keep("rows", spool, rows_path(layer.id), Reach.CONTENT, f"layer {layer.id}, {proof}")
                 saving.context.reused_bytes.add(spool.size * kept // len(listed) if kept else stretches.taken)
                 break
     if not is_whole:
@@ -69,7 +69,7 @@ def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer, defi
             said.append(f"while it counts {count:,}")
         if moved:
             said.append(f"{moved} while they were read ({len(listed):,} rows before, {len(served):,} after)")
-        saving.missing.append(f"rows of layer {layer.name!r}: {', '.join(said)}")
+        saving.missing.append(f"rows of layer {layer.name!r}: {', '.join(said)}. Run again when nobody edits it")
     return saved
 
 
