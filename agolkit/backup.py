@@ -159,9 +159,9 @@ def backup(
                 news.flush()
         was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
         state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
+        outcomes = settle(outcomes)
         alarms: list[str] = []
         if state == "complete":
-            outcomes = settle(outcomes)
             alarms = find_alarms(store, outcomes, options=options, privileges=portal.privileges)
         summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
         summary = replace(
@@ -197,7 +197,7 @@ def _draft(store: Store, options: BackupOptions, started: datetime, known: Known
         options.scope_name,
         label=options.label,
         tree=options.tree,
-        full=known.is_full,
+        since_full=known.since_full,
         options=asdict(options),
     )
 

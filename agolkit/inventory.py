@@ -23,7 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agolkit.addresses import without_secrets
-from agolkit.errors import CheckFailed, NotAnAnswer, NotFound, UsageError
+from agolkit.errors import CheckFailed, Forbidden, NotAnAnswer, NotFound, UsageError
 from agolkit.model import Folder, Inventory, Item, shown
 from agolkit.options import BackupOptions, nearest
 from agolkit.portal.client import LOOKS, Portal
@@ -247,7 +247,10 @@ def _agrees(portal: Portal, listings: Mapping[str, _Listing], known: AbstractSet
     gone = known - listed
     if not known or len(gone) > MOST_GONE or portal.count() != len(listed):
         return False
-    return not any(_owner_of(portal, item_id) for item_id in gone)
+    try:
+        return not any(_owner_of(portal, item_id) for item_id in gone)
+    except Forbidden:  # whether it exists is not for this account to know; the index says what it may see
+        return False
 
 
 def _number(listings: Mapping[str, _Listing]) -> int:

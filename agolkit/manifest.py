@@ -82,7 +82,7 @@ def backup_facts(
         **({"account": dict(account)} if account else {}),
         "options": asdict(options),
         **totals(outcomes),
-        "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched") - reused_bytes,
+        "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes) - reused_bytes,
         "new_bytes": new_bytes,
         "left_behind": list(left_behind),
         "reused": sum(outcome.how == "reused" for outcome in outcomes),

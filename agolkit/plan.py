@@ -49,7 +49,8 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
     options = options or BackupOptions()
     known = look_back(store, options, datetime.now(UTC))
     inventory = take_inventory(portal, options, known=known.ids)
-    planned = [(item, *_action(store, item, options, known)) for item in in_order(inventory.items)]
+    in_scope = frozenset(item.id for item in inventory.items)
+    planned = [(item, *_action(store, item, options, known, in_scope)) for item in in_order(inventory.items)]
     planned += [(item, "exclude", reason) for item, reason in inventory.excluded]
     rows: list[dict[str, Any]] = [
         {
@@ -67,10 +68,12 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
     return pandas.DataFrame(rows).astype({"size_bytes": "Int64"})
 
 
-def _action(store: Store, item: Item, options: BackupOptions, known: Known) -> tuple[str, str]:
+def _action(
+    store: Store, item: Item, options: BackupOptions, known: Known, in_scope: frozenset[str]
+) -> tuple[str, str]:
     """What a run does to an item, as far as its listing tells, and why."""
     before = known.of(item.id)
-    if before is None or not may_stand(store, before, item):
+    if before is None or not may_stand(store, before, item, in_scope):
         return "fetch", _what(item, options)
     unless = " unless its data was edited" if HOSTED in item.type_keywords else ""
     if known.interrupted and item.id in known.interrupted.proven:

@@ -17,7 +17,7 @@ from agolkit.options import BackupOptions
 from agolkit.progress import attempts_noted
 from agolkit.store import Store
 from agolkit.store.version import agolkit_version
-from agolkit.unchanged import find_proven, is_due_for_full, is_listed_alike, is_proven, saved_alike, stand
+from agolkit.unchanged import find_proven, is_listed_alike, is_proven, runs_since_full, saved_alike, stand
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Interrupted:
     name: str
     proven: Mapping[str, Outcome]
     """Its finished items, by id, that are kept where they are still the same."""
-    is_full: bool
-    """Whether the run that was interrupted fetched everything again."""
+    since_full: int
+    """How many runs it is since one fetched everything; 0: the run that was interrupted did."""
     kept: set[str] = field(default_factory=set)
     """Ids of the items that this run has kept so far."""
     unchecked: set[str] = field(default_factory=set)
@@ -52,8 +52,8 @@ class Known:
     """The backup that it takes up."""
     proven: Mapping[str, Outcome]
     """What the newest complete backups have proven, by item id."""
-    is_full: bool
-    """Whether it fetches all of that again."""
+    since_full: int
+    """How many runs it is since one fetched all of that again; 0: this one does."""
 
     def save(self, context: RunContext, item: Item) -> Outcome:
         """The outcome of one item, kept, reused or saved anew: the job that the engine runs for each item."""
@@ -66,6 +66,11 @@ class Known:
             self.interrupted.kept.add(item.id)
             return outcome
         return replace(outcome, how="reused", attempts=attempts_noted(), seconds=time.monotonic() - began)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it fetches all of that again."""
+        return self.since_full == 0
 
     @property
     def ids(self) -> Set[str]:
@@ -88,8 +93,8 @@ class Known:
 def look_back(store: Store, options: BackupOptions, now: datetime) -> Known:
     """What a run that begins `now` goes on from."""
     interrupted = find_interrupted(store, options, now)
-    is_full = interrupted.is_full if interrupted else is_due_for_full(store, options)
-    return Known(interrupted, find_proven(store, options), is_full or options.full)
+    since_full = interrupted.since_full if interrupted else runs_since_full(store, options)
+    return Known(interrupted, find_proven(store, options), since_full)
 
 
 def find_interrupted(store: Store, options: BackupOptions, now: datetime) -> Interrupted | None:
@@ -107,7 +112,7 @@ def find_interrupted(store: Store, options: BackupOptions, now: datetime) -> Int
             outcomes = read_outcomes(store, name)
         except (StoreDamaged, KeyError, TypeError, ValueError):  # to tell is for `verify`; this run must go on
             return None
-        return Interrupted(name, {each.item.id: each for each in outcomes if is_proven(each)}, bool(facts.get("full")))
+        return Interrupted(name, {each.item.id: each for each in outcomes if is_proven(each)}, facts["since_full"])
     return None
 
 
@@ -116,6 +121,8 @@ def may_be_resumed(facts: Mapping[str, Any], options: BackupOptions, now: dateti
     if facts["state"] == "complete" or now - datetime.fromisoformat(facts["started"]) >= timedelta(
         seconds=options.resume_within
     ):
+        return False
+    if options.full and not facts.get("full"):  # it may have reused what is now to be fetched
         return False
     # Another version may save and check differently.
     return saved_alike(facts.get("options", {}), options) and facts.get("agolkit") == agolkit_version()

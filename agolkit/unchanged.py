@@ -7,11 +7,11 @@ stands and who sees it (folder, owner, sharing) is saved anew by itself, without
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from typing import Any
 
-from agolkit.errors import ConnectionTrouble, PortalError, StoreDamaged
+from agolkit.errors import ConnectionTrouble, PortalError, StoreDamaged, StoreError
 from agolkit.kinds.feature_service.stamps import same_stamps
 from agolkit.kinds.fingerprint import content_stamp, description_stamp, resources_stamp
 from agolkit.kinds.metadata import same_metadata
@@ -31,8 +31,11 @@ SAVING_OPTIONS = ("feature_format", "export_max_bytes", "attachments", "views", 
 the inventory is made anew; those of speed, patience and the tree change nothing of what is saved."""
 
 ROWS = ("rows", "geodatabase")
-REMADE = ("item", "geodatabase", "tiles", "definition")
-"""Parts whose bytes may differ although nothing was edited: made by the server anew each time, or with its counters."""
+OF_PLACE = ("description", "groups")
+"""Stamps of where an item stands and who sees it: they say nothing of its content."""
+NO_CONTENT = ("item", "sharing", "geodatabase", "tiles", "definition")
+"""Parts whose bytes may differ although no content was edited: they say where an item stands, or the server makes them
+anew each time, or puts its counters into them."""
 
 
 def find_proven(store: Store, options: BackupOptions) -> dict[str, Outcome]:
@@ -57,26 +60,26 @@ def find_proven(store: Store, options: BackupOptions) -> dict[str, Outcome]:
     return found
 
 
-def is_due_for_full(store: Store, options: BackupOptions) -> bool:
-    """Whether this run fetches everything: it is told to, or `full_every` runs of the scope have passed since one did.
+def runs_since_full(store: Store, options: BackupOptions) -> int:
+    """How many runs of the scope it is since one fetched everything; 0: this one does.
 
-    The first run of a store does so anyway.
+    It does where it is told to, where `full_every` runs have passed, and where it is the first run of the store. Each
+    backup has its own number, because those before it may have been deleted.
     """
-    if options.full or not options.full_every:
-        return options.full
     since, is_first = 1, True
     for name in reversed(store.backup_names()):
         try:
             facts = store.summary(name)
-        except StoreDamaged:
-            continue
-        if facts["state"] == "complete":
+            if facts["state"] != "complete":
+                continue
             is_first = False
-            if facts.get("scope") == options.scope_name:
-                if facts.get("full"):
-                    break
-                since += 1
-    return is_first or since >= options.full_every
+            if facts["scope"] == options.scope_name:
+                since = facts["since_full"] + 1
+                break
+        except (StoreDamaged, KeyError, TypeError):
+            continue
+    is_due = is_first or 0 < options.full_every <= since
+    return 0 if options.full or is_due else since
 
 
 def saved_alike(before: Mapping[str, Any], options: BackupOptions) -> bool:
@@ -87,19 +90,32 @@ def saved_alike(before: Mapping[str, Any], options: BackupOptions) -> bool:
 
 def is_proven(outcome: Outcome) -> bool:
     """Whether an outcome may be reused at all, if nothing has changed."""
-    return outcome.result in (Result.VERIFIED, Result.DESCRIBED) and bool(outcome.fingerprint)
+    stamps = outcome.fingerprint
+    if outcome.result not in (Result.VERIFIED, Result.DESCRIBED) or not stamps or not isinstance(stamps, dict):
+        return False
+    # Somebody may have edited it; the rest of it is only compared.
+    service, needs = stamps.get("service", {}), stamps.get("needs", [])
+    return isinstance(service, dict) and isinstance(needs, list) and all(isinstance(each, str) for each in needs)
 
 
 def is_listed_alike(store: Store, before: Outcome, item: Item) -> bool:
     """Whether an item is what it was, as far as its listing tells, and its files are there; nobody is asked."""
-    stamps = before.fingerprint
-    if stamps.get("recipe") != kind_of(item).recipe or stamps.get("content") != content_stamp(item):
+    stamps, kind = before.fingerprint, kind_of(item)
+    if (before.kind, stamps.get("recipe"), stamps.get("content")) != (kind.name, kind.recipe, content_stamp(item)):
         return False
-    return all(store.blob_size(part.blob.sha256) == part.blob.size for part in before.parts)
+    try:
+        return all(store.blob_size(part.blob.sha256) == part.blob.size for part in before.parts)
+    except (StoreError, TypeError):  # no blob has such a name; and of a store that is out of order, saving tells
+        return False
 
 
-def may_stand(store: Store, before: Outcome, item: Item) -> bool:
-    """Whether an item is listed as it was, and is of a sort of which the portal can say whether it was edited."""
+def may_stand(store: Store, before: Outcome, item: Item, in_scope: Set[str]) -> bool:
+    """Whether an item is listed as it was, and is of a sort of which the portal can say whether it was edited.
+
+    What is needed beside it, such as the source of a view, has to be `in_scope`.
+    """
+    if not set(before.fingerprint.get("needs", ())) <= in_scope:
+        return False
     service = before.fingerprint.get("service") or {}
     if HOSTED in item.type_keywords and (not service or None in service.values()):
         return False
@@ -111,7 +127,7 @@ def may_stand(store: Store, before: Outcome, item: Item) -> bool:
 
 def stand(context: RunContext, before: Outcome, item: Item) -> Outcome | None:
     """What was saved of an item, with its description of today; `None` where it may have changed."""
-    if not may_stand(context.store, before, item):
+    if not may_stand(context.store, before, item, context.in_scope):
         return None
     saving = Saving(context, item)
     try:
@@ -127,15 +143,13 @@ def stand(context: RunContext, before: Outcome, item: Item) -> Outcome | None:
     if not anew:
         return before
     parts = tuple(anew.get(part.path, part) for part in before.parts)
-    stamps = {**before.fingerprint, **saving.stamps, "description": description_stamp(item)}
+    stamps = {**before.fingerprint, **saving.stamps, "description": description_stamp(item, saved=saving.item)}
     return replace(before, item=saving.item, parts=parts, groups=saving.groups, fingerprint=stamps)
 
 
 def _same_content(saving: Saving, before: Outcome) -> bool:
     """Whether what the listing does not tell of is as it was."""
     item, portal, stamps = saving.item, saving.portal, before.fingerprint
-    if not set(stamps.get("needs", ())) <= saving.context.in_scope:
-        return False
     if HOSTED in item.type_keywords:
         service = stamps["service"]
         if kind_of(item) is FEATURE_SERVICE:
@@ -150,11 +164,13 @@ def _same_content(saving: Saving, before: Outcome) -> bool:
 
 def _same_description(saving: Saving, before: Outcome) -> bool:
     """Whether folder, owner, access and groups are as they were, as far as that shows without asking for the item."""
-    item, shared = saving.item, saving.context.shared
+    item, shared, titles = saving.item, saving.context.shared, saving.context.group_titles
     groups = before.fingerprint["groups"]
-    if before.fingerprint["description"] != description_stamp(item) or not shared.keys() >= set(groups):
+    # A group that does not say what it holds may have got the item since.
+    if before.fingerprint["description"] != description_stamp(item) or not shared.keys() >= titles.keys():
         return False
-    return sorted(groups) == sorted(group for group, items in shared.items() if item.id in items)
+    has_it = [group for group, items in shared.items() if item.id in items]
+    return sorted(groups) == sorted(has_it) and sorted(before.groups) == sorted(titles[group] for group in has_it)
 
 
 def _described_anew(saving: Saving) -> bool:
@@ -170,11 +186,14 @@ def changed_without_sign(before: Mapping[str, Outcome], outcomes: Sequence[Outco
         outcome
         for outcome in outcomes
         if (old := before.get(outcome.item.id)) is not None
-        and outcome.fingerprint
-        and old.fingerprint == outcome.fingerprint
+        and _signs(old) == _signs(outcome)
         and _content(old) != _content(outcome)
     ]
 
 
+def _signs(outcome: Outcome) -> dict[str, Any]:
+    return {name: stamp for name, stamp in outcome.fingerprint.items() if name not in OF_PLACE}
+
+
 def _content(outcome: Outcome) -> set[tuple[str, str]]:
-    return {(part.path, part.blob.sha256) for part in outcome.parts if part.name not in REMADE}
+    return {(part.path, part.blob.sha256) for part in outcome.parts if part.name not in NO_CONTENT}

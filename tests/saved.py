@@ -123,6 +123,7 @@ def save_sample(
         finished=started.replace(minute=30),
         options=BackupOptions(label="nightly"),
         new_bytes=4711,
+        reused_bytes=sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "reused"),
         portal_url="https://example.org/portal",
     )
     close_backup(draft, facts)

@@ -32,9 +32,10 @@ def content_stamp(item: Item, *, modified: object = None) -> str:
     return digest(raw | ({} if modified is None else {"modified": modified}))
 
 
-def description_stamp(item: Item) -> str:
-    """What the listing says of where an item stands and who sees it."""
-    return digest([item.folder, {name: value for name, value in item.raw.items() if name in DESCRIBING}])
+def description_stamp(item: Item, *, saved: Item | None = None) -> str:
+    """What the listing says of where an item stands and who sees it; where `saved` says otherwise, that."""
+    raw = item.raw if saved is None else {**item.raw, **saved.raw}
+    return digest([item.folder, {name: raw[name] for name in DESCRIBING if name in item.raw}])
 
 
 def resources_stamp(listed: Iterable[Mapping[str, Any]]) -> str:

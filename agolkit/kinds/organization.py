@@ -7,6 +7,7 @@ file and never ends a run: a backup without it is still a backup of all items.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
 import threading
@@ -21,7 +22,7 @@ from typing import Any
 from urllib.parse import quote
 
 from agolkit.engine import Finished, run_jobs
-from agolkit.errors import AgolkitError, Stopped
+from agolkit.errors import AgolkitError, NoSuchBackup, Stopped, StoreDamaged
 from agolkit.kinds.saving import in_words
 from agolkit.kinds.secrets import without_secrets
 from agolkit.model import Inventory, to_stamp
@@ -107,12 +108,13 @@ def save_organization(
 
 
 def load_groups(store: Store, backups: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What the newest of these backups says of each group, by id; nothing where it says nothing."""
+    """What the newest of these backups that was finished says of each group, by id; nothing where none does."""
     for name in reversed(backups):
         try:
-            told = json.loads(store.find(f"backups/{name}/{ORGANIZATION}") or b"")
-            return {group["id"]: group for group in told["groups"]}
-        except (ValueError, KeyError, TypeError):  # to tell is for `verify`
+            content = store.read(name, ORGANIZATION)
+            if hashlib.sha256(content).hexdigest() == store.summary(name)["files"][ORGANIZATION]["sha256"]:
+                return {group["id"]: group for group in json.loads(content)["groups"]}
+        except (NoSuchBackup, StoreDamaged, ValueError, KeyError, TypeError):  # to tell is for `verify`
             continue
     return {}
 

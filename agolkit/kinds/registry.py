@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agolkit.kinds.document import save_document
-from agolkit.kinds.feature_service import save_feature_service
+from agolkit.kinds.feature_service import is_same_beside_rows, save_feature_service
 from agolkit.kinds.file import save_file
 from agolkit.kinds.fingerprint import content_stamp, description_stamp
 from agolkit.kinds.parts import save_description, save_parts
@@ -79,9 +79,10 @@ def save_item(context: RunContext, item: Item) -> Outcome:
         kind.save(saving)
         saving.part("item", partial(save_description, saving))
         content = content_stamp(item, modified=saving.item.raw.get("modified"))
-        saving.stamps |= {"recipe": kind.recipe, "content": content, "description": description_stamp(item)}
+        description = description_stamp(item, saved=saving.item)
+        saving.stamps |= {"recipe": kind.recipe, "content": content, "description": description}
         # The rows of a service have edit stamps of their own, and its export may move `modified`.
-        if saving.item.modified == item.modified or kind is FEATURE_SERVICE:
+        if saving.item.modified == item.modified or (kind is FEATURE_SERVICE and is_same_beside_rows(saving)):
             break
         if look == LOOKS:
             saving.missing.append("it was edited while it was saved; the parts may be of different moments")

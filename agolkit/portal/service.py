@@ -210,17 +210,26 @@ class FeatureService:
             yield from ((int(group["parentObjectId"]), info) for info in group.get("attachmentInfos") or ())
 
     def attachment_counts(self, layer_id: int) -> list[tuple[int, int]]:
-        """(object id, number of attachments) of the rows of a layer that have some, as many rows as one answer holds.
+        """(object id, number of attachments) of the rows of a layer that have some.
 
         Only where the layer `supportsQueryAttachmentsCountOnly`.
         """
         params = {"definitionExpression": "1=1", "returnCountOnly": "true", "resultRecordCount": "100000"}
         address = f"{self.url}/{layer_id}/queryAttachments"
-        groups = self.portal.get_json(address, params, post=True, needs={"attachmentGroups": list})["attachmentGroups"]
-        try:
-            return sorted((int(group["parentObjectId"]), int(group["count"])) for group in groups)
-        except (KeyError, TypeError, ValueError) as error:
-            raise NotAnAnswer(f"Layer {layer_id} counts its attachments in an unknown form ({error!r}).") from None
+        counts: dict[int, int] = {}
+        while True:
+            answer = self.portal.get_json(address, params, post=True, needs={"attachmentGroups": list})
+            try:
+                page = {int(group["parentObjectId"]): int(group["count"]) for group in answer["attachmentGroups"]}
+            except (KeyError, TypeError, ValueError) as error:
+                raise NotAnAnswer(f"Layer {layer_id} counts its attachments in an unknown form ({error!r}).") from None
+            is_new = not page.keys() <= counts.keys()
+            counts |= page
+            if not answer.get("exceededTransferLimit"):
+                return sorted(counts.items())
+            if not is_new:
+                raise NotAnAnswer(f"Layer {layer_id} counts the attachments of {len(counts):,} rows only.")
+            params["resultOffset"] = str(len(counts))
 
     def changes(self, layer: ServiceLayer, since: int) -> dict[str, Any]:
         """What was edited in a layer since a generation of its change tracking: ids of rows, and attachments.

@@ -211,19 +211,20 @@ class Store(Storage):
         *,
         label: str = "",
         tree: Tree = "auto",
-        full: bool = False,
+        since_full: int = 0,
         options: Mapping[str, Any] | None = None,
     ) -> Draft:
         """Begin a backup under a name of its own. Hold the lease.
 
-        With `options`, those of the run, a later run can tell whether it may take this backup up. `full` says that the
-        run fetches everything, also what has not changed.
+        With `options`, those of the run, a later run can tell whether it may take this backup up. `since_full` says
+        how many runs it is since one fetched everything, also what has not changed; 0: this one does.
         """
         self._check_writable()
         self._proven.clear()  # each run looks for itself: a program may keep a store open for weeks
         name = layout.backup_name(started)
         facts: dict[str, Any] = {"started": to_stamp(started), "scope": scope, "label": label}
-        facts |= {"agolkit": agolkit_version(), "full": full} | ({} if options is None else {"options": dict(options)})
+        facts |= {"agolkit": agolkit_version(), "full": since_full == 0, "since_full": since_full}
+        facts |= {} if options is None else {"options": dict(options)}
         number = 1
         while not self.swap(f"backups/{name}/journal/000000.jsonl", None, json.dumps({"run": facts}).encode() + b"\n"):
             number += 1

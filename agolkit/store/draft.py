@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agolkit.store.base import Store
 
 
-_BEGINNING = ("started", "scope", "label", "agolkit", "full", "options", "forgotten", "forgetting")
+_BEGINNING = ("started", "scope", "label", "agolkit", "full", "since_full", "options", "forgotten", "forgetting")
 """What `backup.json` says of how a backup began, and of what was removed from it since."""
 
 

@@ -185,8 +185,10 @@ def test_a_change_of_the_description_alone_costs_one_request(
     back_up(sandbox, store)
     item = some(sandbox, lambda each: each.type == kind)
     change(sandbox, item)
-    back_up(sandbox, store)
+    summary = back_up(sandbox, store)
     assert fetched(sandbox) == set()
+    described = [part for part in outcomes(store)[item.id].parts if part.name in ("item", "sharing")]
+    assert summary.fetched_bytes == sum(part.blob.size for part in described)
     assert sum(entry.path.endswith(f"/items/{item.id}") for entry in sandbox.log.entries) == 1
     anew = ak.open_store(tmp_path / "anew")
     back_up(sandbox, anew)
@@ -307,6 +309,12 @@ def test_every_so_many_runs_are_full(sandbox: Sandbox, store: Store) -> None:
     names = [back_up(sandbox, store, full_every=3, types=["Web Map"]).backup for _ in range(7)]
     full = [store.summary(name)["full"] for name in names]
     assert full == [True, False, False, True, False, False, True]
+
+
+def test_no_run_is_full_by_itself_where_that_is_switched_off(sandbox: Sandbox, store: Store) -> None:
+    """With 0 only the first run of the store fetches everything."""
+    names = [back_up(sandbox, store, full_every=0, types=["Web Map"]).backup for _ in range(3)]
+    assert [store.summary(name)["full"] for name in names] == [True, False, False]
 
 
 def test_the_plan_says_what_is_reused(sandbox: Sandbox, store: Store) -> None:

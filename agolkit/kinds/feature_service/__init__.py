@@ -17,13 +17,17 @@ from agolkit.kinds.feature_service.geodatabase import save_geodatabase
 from agolkit.kinds.feature_service.rows import save_rows
 from agolkit.kinds.feature_service.stamps import service_stamps
 from agolkit.kinds.feature_service.views import find_sources, is_view, leave_rows_to
+from agolkit.kinds.parts import save_parts
 from agolkit.kinds.reference import is_hosted_here, save_overrides
 from agolkit.kinds.saving import Saving
 from agolkit.model import Item
 from agolkit.options import BackupOptions
 from agolkit.portal import FeatureService, ServiceLayer
 
-__all__ = ["formats_for", "save_feature_service"]
+__all__ = ["formats_for", "is_same_beside_rows", "save_feature_service"]
+
+OF_THE_SERVICE = ("definition", "geodatabase", "rows", "attachments", "attachment", "item", "sharing")
+"""Parts that have edit stamps of their own, and those that are read last."""
 
 
 def save_feature_service(saving: Saving) -> None:
@@ -46,6 +50,18 @@ def save_feature_service(saving: Saving) -> None:
         save_contents(saving, service, definition)
     if definition:
         saving.keep_json("definition", SERVICE, definition)
+
+
+def is_same_beside_rows(saving: Saving) -> bool:
+    """Whether the parts that are not of the service itself, read again, are what was saved of them.
+
+    The export of a service may move `modified` of its item; so does whoever edits these parts meanwhile.
+    """
+    again = Saving(saving.context, saving.item)
+    save_parts(again)
+    save_overrides(again)
+    before = {(part.path, part.blob) for part in saving.parts if part.name not in OF_THE_SERVICE}
+    return not again.missing and before == {(part.path, part.blob) for part in again.parts}
 
 
 def described(definition: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 Adding, replacing and deleting an attachment is documented as an edit of its row, so the edit stamps of the layer tell
 of it. No source says that every server moves them, so a second sign has to stand still too: the generation of the
-change tracking where there is one, else the number of attachments of each row.
+change tracking where there is one, else the number of attachments of each row, where the layer counts them.
 """
 
 from __future__ import annotations
@@ -69,9 +69,10 @@ def _view_stamp(admin: Mapping[str, Any]) -> str | None:
 
 
 def _counting(answer: Mapping[str, Any]) -> list[int]:
-    """Ids of the layers that count the attachments of each row."""
-    said = ((each["id"], each.get("advancedQueryCapabilities") or {}) for each in layers_in(answer))
-    return [int(layer_id) for layer_id, can in said if can.get("supportsQueryAttachmentsCountOnly")]
+    """Ids of the layers that have attachments, and count those of each row."""
+    having = [each for each in layers_in(answer) if each.get("hasAttachments")]
+    able = "supportsQueryAttachmentsCountOnly"
+    return [int(each["id"]) for each in having if (each.get("advancedQueryCapabilities") or {}).get(able)]
 
 
 def _counts_stamp(service: FeatureService, answer: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ def leave_rows_to(saving: Saving, sources: Sequence[Mapping[str, Any]]) -> bool:
 def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes of a whole run; a view whose rows are saved with a source that was not verified is `partial`."""
     results = {outcome.item.id: outcome.result for outcome in outcomes}
-    settled = []
+    settled: list[Outcome] = []
     for outcome in outcomes:
         lacking = [each for each in outcome.fingerprint.get("needs", ()) if results.get(each) is not Result.VERIFIED]
         if lacking:
@@ -63,7 +63,7 @@ def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
             said = "; ".join(filter(None, (message, outcome.message)))
             outcome = replace(outcome, result=Result.PARTIAL, message=said, fingerprint={})
         settled.append(outcome)
-    return settled
+    return settled if settled == list(outcomes) else settle(settled)  # the source may be a view itself
 
 
 def sources_of(admin: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
