@@ -66,7 +66,7 @@ def content(store: Store, backup: str = "latest") -> dict[str, Any]:
             del line[name]
         for part in line["parts"]:
             part["proof"] = _REUSED.sub("", part.get("proof", ""))
-            if part["name"] == "geodatabase":
+            if part["name"] in ("geodatabase", "tiles"):
                 del part["sha256"], part["size"]
         found[outcome.item.id] = line
     return found

@@ -59,7 +59,7 @@ def town() -> Organization:
     org = city.generated(items=ITEMS - len(others.items), owners=100, folders=200, groups=40, services=SERVICES)
     for service in list(org.services.values())[:WITH_PHOTOS]:
         for layer in service.layers:
-            layer.attachments = attachments(layer, 12)
+            layer.attachments = attachments(layer, 10)
     org.add(*others.users.values(), *others.folders.values(), *others.services.values(), *others.items.values())
     return org
 
