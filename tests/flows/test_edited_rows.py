@@ -109,7 +109,7 @@ def test_only_edited_rows_are_fetched_and_the_layer_is_complete(town: Town) -> N
     anew = town.back_up("anew")
     assert len(town.rows(second)) == ROWS + 2
     assert town.rows(second) == town.rows(anew, "anew")
-    assert "rows content: 1,002 of 1,002 ids, 997 reused" in second.checked
+    assert "rows content: layer 0, 1,002 of 1,002 ids, 997 reused" in second.checked
     assert ak.verify(town.store, deep=True).ok
     third = town.back_up()
     assert (third.how, town.asked()) == ("reused", [])
