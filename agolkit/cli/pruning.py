@@ -108,5 +108,5 @@ def unpin(store: str, backup: str | None, yes: bool, as_json: bool) -> None:
     elif not alarms:
         console.say(f"No alarm stands in the store {opened.location}.")
     else:
-        said = "They are ended." if yes else "If the change was meant, end the alarm with --yes."
+        said = "The alarm is ended." if yes else "If the change was meant, end the alarm with --yes."
         console.say("\n".join([*map(str, alarms), said]))
