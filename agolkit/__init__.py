@@ -20,7 +20,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agolkit.alarms import standing_alarms, unpin
     from agolkit.backup import backup
+    from agolkit.compare import compare, compare_item, history
     from agolkit.errors import AgolkitError
     from agolkit.fetch import fetch
     from agolkit.forget import forget, plan_forget
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from agolkit.options import BackupOptions
     from agolkit.plan import plan_backup
     from agolkit.portal import Portal, connect
+    from agolkit.pruning import plan_prune, prune
     from agolkit.report import show_report
+    from agolkit.retention import Keep
     from agolkit.store import Store, open_store
     from agolkit.verify import VerifyReport, verify
 
@@ -40,14 +44,18 @@ _HOMES = {
     "AgolkitError": "agolkit.errors",
     "BackupForm": "agolkit.forms",
     "BackupOptions": "agolkit.options",
+    "Keep": "agolkit.retention",
     "Portal": "agolkit.portal",
     "Result": "agolkit.model",
     "RunSummary": "agolkit.model",
     "Store": "agolkit.store",
     "VerifyReport": "agolkit.verify",
     "backup": "agolkit.backup",
+    "compare": "agolkit.compare",
+    "compare_item": "agolkit.compare",
     "connect": "agolkit.portal",
     "fetch": "agolkit.fetch",
+    "history": "agolkit.compare",
     "forget": "agolkit.forget",
     "list_items": "agolkit.inventory",
     "load_items": "agolkit.manifest",
@@ -55,7 +63,11 @@ _HOMES = {
     "open_store": "agolkit.store",
     "plan_backup": "agolkit.plan",
     "plan_forget": "agolkit.forget",
+    "plan_prune": "agolkit.pruning",
+    "prune": "agolkit.pruning",
     "show_report": "agolkit.report",
+    "standing_alarms": "agolkit.alarms",
+    "unpin": "agolkit.alarms",
     "verify": "agolkit.verify",
 }
 
@@ -63,22 +75,30 @@ __all__ = [
     "AgolkitError",
     "BackupForm",
     "BackupOptions",
+    "Keep",
     "Portal",
     "Result",
     "RunSummary",
     "Store",
     "VerifyReport",
     "backup",
+    "compare",
+    "compare_item",
     "connect",
     "fetch",
     "forget",
+    "history",
     "list_items",
     "load_items",
     "load_layer",
     "open_store",
     "plan_backup",
     "plan_forget",
+    "plan_prune",
+    "prune",
     "show_report",
+    "standing_alarms",
+    "unpin",
     "verify",
 ]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from agolkit.addresses import without_secrets
 from agolkit.layout import item_folder
 from agolkit.model import Outcome, shown, to_stamp
 
@@ -26,8 +28,10 @@ COLUMNS = (
 )
 """Of AllItems.csv and of `load_items`."""
 
-# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV injection"), in full-width form too.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV injection"), in full-width form too. Where the
+# semicolon or the tab separates cells, as in much of Europe, the quotes of ours mean nothing, and a text is many cells.
+_SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(rf"^(?=[\s\ufeff]*[{_SIGNS}]|[\t\r\n])|(?<=[;\t\r\n])(?=[^\S\r\n]*[\ufeff\"]*[{_SIGNS}])")
 
 
 def all_items_csv(outcomes: Iterable[Outcome]) -> bytes:
@@ -55,7 +59,9 @@ def items_frame(outcomes: Iterable[Outcome]) -> pandas.DataFrame:
     columns: dict[str, pandas.Series[Any]] = {}
     for column in COLUMNS:
         values = [row[column] for row in rows]
-        if column not in dtypes:
+        if column in _LISTS:
+            values = [[shown(text) for text in texts] for texts in values]
+        elif column not in dtypes:
             values = [shown(text) for text in values]
         columns[column] = pandas.Series(values, dtype=dtypes.get(column, str))
     return pandas.DataFrame(columns)
@@ -75,7 +81,7 @@ def _row(outcome: Outcome) -> dict[str, Any]:
         "created": item.created,
         "modified": item.modified,
         "size_bytes": item.size,
-        "url": item.url,
+        "url": without_secrets(item.url),
         "kind": outcome.kind,
         "files": len(outcome.parts),
         "saved_bytes": outcome.saved_bytes,
@@ -98,6 +104,4 @@ def _cell(value: Any) -> object:
         return to_stamp(value)
     if isinstance(value, float):
         return round(value, 3)
-    if isinstance(value, str) and value.lstrip(" \ufeff").startswith(_FORMULA):
-        return "'" + value
-    return value
+    return _FORMULA.sub("'", value) if isinstance(value, str) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 import threading
@@ -16,17 +15,19 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from agolkit.alarms import find_alarms, is_alarmed
 from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, SignInError, Stopped, StoreDamaged, StoreError
 from agolkit.inventory import take_inventory
 from agolkit.journal import Journal, read_announcements
 from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
-from agolkit.kinds.organization import organization_file, save_organization
-from agolkit.kinds.registry import EXPORTS, kind_of, lane_of, save_item
+from agolkit.kinds.feature_service.views import settle
+from agolkit.kinds.organization import ORGANIZATION, load_groups, organization_file, save_organization
+from agolkit.kinds.registry import EXPORTS, kind_of, lane_of
 from agolkit.kinds.saving import RunContext
+from agolkit.kinds.under_way import UnderWay
 from agolkit.layout import tree_path
 from agolkit.manifest import backup_facts, close_backup, write_manifest
 from agolkit.model import Inventory, Item, Outcome, Result, RunSummary, counted, to_stamp
@@ -36,11 +37,18 @@ from agolkit.portal import Portal
 from agolkit.portal.check import of_sign_in
 from agolkit.progress import Event, Progress, Pulse, TimedOut, pulse_of_job
 from agolkit.report import REPORT, make_report
-from agolkit.resume import Interrupted, find_interrupted
+from agolkit.resume import Interrupted, Known, look_back
+from agolkit.runlog import RunLog
 from agolkit.store import Draft, Store
 from agolkit.store.holder import user_name
+from agolkit.store.version import agolkit_version
+from agolkit.trace import tell, telling
+from agolkit.unchanged import changed_without_sign
 
 log = logging.getLogger(__name__)
+
+ALARM = 7
+"""Exit code of a run that is finished, while a mass-change alarm of its scope stands."""
 
 
 def backup(
@@ -78,11 +86,13 @@ def backup(
     """
     options = options or BackupOptions()
     cancel = cancel or threading.Event()
-    news = News(progress)
+    news = RunLog(progress)
     began = time.monotonic()
     if options.dry_run:
         return _summary("", store, "planned", [], options, began)
 
+    if not store.portal_id:
+        news(Event("plan", f"A new store was begun in {store.location}: there was none. Is that the right folder?"))
     store.bind(portal.org_id, portal.org_name)
     run_id, started = uuid.uuid4().hex[:12], datetime.now(UTC)
     limits = portal.limits(
@@ -92,27 +102,40 @@ def backup(
         connections=options.workers,
         say=lambda sentence: news(Event("items", sentence)),
     )
-    with limits, store.lock(run_id, user_name()) as lease, _scratch_folder(options) as scratch:
+    with (
+        telling(news.hear),
+        limits,
+        store.lock(run_id, user_name()) as lease,
+        _scratch_folder(options) as scratch,
+    ):
+        tell("begun", run_id=run_id, scope=options.scope_name, agolkit=agolkit_version())
         if not portal.renewable:
             news(Event("inventory", of_sign_in(portal).text))
-        inventory = take_inventory(portal, options, progress=news, cancel=cancel)
+        known = look_back(store, options, started)
+        interrupted = known.interrupted
+        inventory = take_inventory(portal, options, known=known.ids, progress=news, cancel=cancel)
         with pulse_of_job(Pulse(cancel)):
             groups = portal.groups()
         group_titles = {group["id"]: group["title"] for group in groups}
-        organization = save_organization(portal, inventory, groups, options, cancel=cancel)
+        before = load_groups(store, known.backups(store))
+        organization = save_organization(portal, inventory, groups, options, before=before, cancel=cancel)
         if cancel.is_set():
             raise Stopped("The run was stopped before the first item was begun.")
-        earlier = EarlierBackups(store)
-        interrupted = find_interrupted(store, options, started)
-        draft = _draft(store, options, started, interrupted)
-        draft.write("organization.json", organization_file(organization))
+        earlier = EarlierBackups(store, known.backups(store), taken_up=interrupted.name if interrupted else "")
+        shared = {each["id"]: frozenset(each["items"]) for each in organization["groups"] if each["items"] is not None}
+        draft = _draft(store, options, started, known)
+        draft.write(ORGANIZATION, organization_file(organization))
         journal = Journal(draft)
+        news.keep_in(draft)
         if interrupted:
             journal.resumed({"run_id": run_id, "started": to_stamp(started)})
             news(Event("plan", _taking_up(interrupted)))
+        under_way = UnderWay(draft, journal)
         exports = ExportLedger(portal, run_id, announce=journal.announce)
         in_scope = frozenset(item.id for item in inventory.items)
-        context = RunContext(portal, store, options, exports, Path(scratch), group_titles, earlier, in_scope)
+        context = RunContext(
+            portal, store, options, exports, Path(scratch), group_titles, earlier, under_way, in_scope, shared
+        )
         announced = list(_announced_before(store))
         left_behind = exports.sweep(inventory.exports, announced)
         inventory = _without(inventory, announced)
@@ -120,8 +143,8 @@ def backup(
         endings: list[AgolkitError] = []
         total = len(inventory.items) + len(inventory.excluded)
         try:
-            save = partial(interrupted.save if interrupted else save_item, context)
-            for each in _outcomes(inventory, context, save, cancel, journal, endings):
+            save = partial(_saved, known.save, context, news)
+            for each in _outcomes(inventory, context, save, cancel, (journal.tick, news.tick), endings):
                 outcome = interrupted.known(context, each) if interrupted else each
                 for part in outcome.parts:
                     draft.link(tree_path(outcome.item, part), part.blob)
@@ -133,44 +156,29 @@ def backup(
                 left_behind += exports.close_all()
             finally:
                 journal.close()
+                news.flush()
         was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
         state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
+        outcomes = settle(outcomes)
+        alarms: list[str] = []
+        if state == "complete":
+            alarms = find_alarms(store, outcomes, options=options, privileges=portal.privileges)
         summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
-        if interrupted:
-            summary = replace(summary, kept=len(interrupted.kept))
+        summary = replace(
+            summary,
+            alarms=tuple(alarms),
+            exit_code=ALARM if state == "complete" and is_alarmed(store, options, alarms) else summary.exit_code,
+            kept=len(interrupted.kept) if interrupted else None,
+            reused=sum(outcome.how == "reused" for outcome in outcomes),
+            unsigned=tuple(changed_without_sign(known.proven, outcomes)) if known.is_full else (),
+        )
         news(Event("finish", str(summary), done=len(outcomes), total=total))
+        tell("ended", result=state, seconds=round(summary.seconds, 3), bytes=summary.fetched_bytes)
         lease.check()
         _finish(draft, outcomes, news, summary, context)
+        if state == "complete":
+            under_way.clear()
     return summary
-
-
-class News:
-    """Passes events on to whoever listens and keeps them for the log; a listener cannot break a run."""
-
-    def __init__(self, listener: Progress | None) -> None:
-        self._listener = listener
-        self.lines: list[bytes] = []
-
-    def __call__(self, event: Event) -> None:
-        facts: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": event.stage}
-        if event.text:
-            facts["text"] = event.text
-            log.info(event.text)
-        if event.outcome is not None:
-            facts |= {
-                "item_id": event.outcome.item.id,
-                "result": event.outcome.result,
-                "seconds": round(event.outcome.seconds, 3),
-                "bytes": event.outcome.saved_bytes,
-                "attempts": event.outcome.attempts,
-                "message": event.outcome.message,
-            }
-        self.lines.append(json.dumps(facts, ensure_ascii=False).encode(errors="backslashreplace"))
-        if self._listener is not None:
-            try:
-                self._listener(event)
-            except Exception:  # somebody else's code: a form that was closed must not end the run
-                log.warning("The progress callback failed.", exc_info=True)
 
 
 def _without(inventory: Inventory, announced: Iterable[Mapping[str, str]]) -> Inventory:
@@ -180,11 +188,18 @@ def _without(inventory: Inventory, announced: Iterable[Mapping[str, str]]) -> In
     return replace(inventory, excluded=excluded)
 
 
-def _draft(store: Store, options: BackupOptions, started: datetime, interrupted: Interrupted | None) -> Draft:
+def _draft(store: Store, options: BackupOptions, started: datetime, known: Known) -> Draft:
     """The folder that the run writes into: a new one, or that of the run that was interrupted."""
-    if interrupted:
-        return store.resume(interrupted.name, started, label=options.label, tree=options.tree)
-    return store.begin(started, options.scope_name, label=options.label, tree=options.tree, options=asdict(options))
+    if known.interrupted:
+        return store.resume(known.interrupted.name, started, label=options.label, tree=options.tree)
+    return store.begin(
+        started,
+        options.scope_name,
+        label=options.label,
+        tree=options.tree,
+        since_full=known.since_full,
+        options=asdict(options),
+    )
 
 
 def _taking_up(interrupted: Interrupted) -> str:
@@ -197,7 +212,7 @@ def _outcomes(
     context: RunContext,
     save: Callable[[Item], Outcome],
     cancel: threading.Event,
-    journal: Journal,
+    ticks: Iterable[Callable[[], None]],
     endings: list[AgolkitError],
 ) -> Iterator[Outcome]:
     """An outcome for each item of the inventory, as it is known; what ends the run before its time is in `endings`."""
@@ -207,7 +222,8 @@ def _outcomes(
     over = threading.Event()  # not the caller's event: theirs is not ours to set
 
     def meanwhile() -> None:
-        journal.tick()
+        for tick in ticks:
+            tick()
         if context.portal.brake.gave_up is not None and not endings:
             endings.append(context.portal.brake.gave_up)
         if cancel.is_set() or endings:
@@ -233,6 +249,12 @@ def _outcomes(
     finally:
         over.set()  # whatever ended the loop, nothing goes on behind it
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _saved(save: Callable[[RunContext, Item], Outcome], context: RunContext, news: RunLog, item: Item) -> Outcome:
+    """What `save` makes of the item; what its steps tell is about this item."""
+    with telling(news.hear, item_id=item.id):
+        return save(context, item)
 
 
 def _outcome_of(finished: Finished[Item, Outcome], context: RunContext) -> Outcome:
@@ -289,10 +311,10 @@ def _summary(
     )
 
 
-def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSummary, context: RunContext) -> None:
+def _finish(draft: Draft, outcomes: list[Outcome], news: RunLog, summary: RunSummary, context: RunContext) -> None:
     """Write what describes the backup as a whole; `backup.json` comes last."""
     write_manifest(draft, outcomes)
-    draft.write("log.jsonl", b"".join(line + b"\n" for line in news.lines))
+    news.finish(draft)
     facts = backup_facts(
         draft,
         outcomes,
@@ -303,6 +325,10 @@ def _finish(draft: Draft, outcomes: list[Outcome], news: News, summary: RunSumma
         new_bytes=summary.new_bytes,
         portal_url=context.portal.url,
         left_behind=summary.left_behind,
+        unsigned=[outcome.item.id for outcome in summary.unsigned],
+        stopped_by=summary.stopped_by,
+        account={"username": context.portal.username, "privileges": sorted(context.portal.privileges)},
+        alarms=summary.alarms,
     )
     draft.write(REPORT, make_report(draft.store, outcomes, facts).encode())
     close_backup(draft, facts)

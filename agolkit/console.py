@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agolkit.model import counted
+from agolkit.model import counted, one_line
 
 if TYPE_CHECKING:
     import pandas
 
-LONGEST = {"title": 30, "type": 23, "owner": 15, "message": 60, "reason": 100}
+LONGEST = {"title": 30, "type": 23, "owner": 15, "message": 60, "reason": 100, "what": 100, "where": 100}
 """Characters that a column of a table shows for people; 40 where it is not named here."""
 
 
 def plain(text: object) -> str:
     """`text` without control characters: a title must not steer the terminal."""
-    return "".join(each if each.isprintable() or each == "\n" else "?" for each in str(text))
+    return "\n".join(map(one_line, str(text).split("\n")))
 
 
 def say(text: object) -> None:

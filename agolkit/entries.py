@@ -54,6 +54,7 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
         "attempts": outcome.attempts,
         "seconds": outcome.seconds,
         "message": outcome.message,
+        "fingerprint": dict(outcome.fingerprint),
     }
 
 
@@ -86,6 +87,7 @@ def outcome_from_json(line: Mapping[str, Any]) -> Outcome:
         attempts=line["attempts"],
         seconds=line["seconds"],
         message=line["message"],
+        fingerprint=line.get("fingerprint") or {},
     )
 
 

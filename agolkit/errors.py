@@ -23,6 +23,7 @@ AgolkitError                       exit 1
 │   └── NoSuchBackup               exit 10   no such store, backup or item
 ├── CheckFailed                    what was saved is not what the portal holds
 ├── TooLarge                       more bytes than an option allows
+├── NotDelivered                   a notification was refused
 └── Stopped                        exit 130  ended by the user
 ```
 
@@ -161,6 +162,10 @@ class CheckFailed(AgolkitError):
 
 class TooLarge(AgolkitError):
     """More bytes than an option allows. Trying again does not help; the option can be raised."""
+
+
+class NotDelivered(AgolkitError):
+    """A mail server, a webhook or a monitoring service refused a notification. Trying again does not help."""
 
 
 class Stopped(AgolkitError):

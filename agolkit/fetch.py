@@ -86,7 +86,7 @@ def fetch(
     Raises
     ------
     UsageError
-        `to` is a folder that is not empty, or a file; or there is no such `format`. Nothing was written.
+        `to` is a folder that is not empty, a file, or in a store; or there is no such `format`. Nothing was written.
     NoSuchBackup
         There is no such backup or item. Nothing was written.
     StoreDamaged
@@ -176,9 +176,9 @@ def _convert_item(store: Store, outcome: Outcome, format: Format, destination: _
 def _fetch_item(
     store: Store, outcome: Outcome, destination: _Destination, damages: list[str], *, without: Container[str]
 ) -> None:
-    # Names that are safe come first: they must have their place, whatever the portal's own names are.
     parts = [part for part in outcome.parts if part.path not in without]
-    for part in sorted(parts, key=lambda part: layout.exact_path(part) != part.path):
+    destination.reserve(layout.tree_path(outcome.item, part) for part in parts)
+    for part in parts:
         try:
             with store.copied(part.blob.sha256, destination.scratch) as spool:
                 destination.add_part(outcome.item, part, spool, outcome.observed)
@@ -206,6 +206,12 @@ class _Destination(ABC):
         self.bytes = 0
         self._taken: set[str] = set()
         self._folders: set[str] = set()
+
+    def reserve(self, paths: Iterable[str]) -> None:
+        """Keep these safe paths free, and their folders: the portal's own names take none of them."""
+        for folded in map(layout.fold, paths):
+            self._taken.add(folded)
+            self._folders.update(layout.folders_of(folded))
 
     def add_part(self, item: Item, part: Part, spool: Spool, moment: datetime) -> None:
         """Add a part under its exact name, or else under its safe one."""
@@ -294,6 +300,11 @@ class _Zip(_Destination):
 @contextmanager
 def _open_target(target: Path) -> Iterator[_Destination]:
     """The destination; a zip file gets its name when it is complete."""
+    where = target.resolve()
+    if store := next((folder for folder in (where, *where.parents) if (folder / "store.json").is_file()), None):
+        raise UsageError(
+            f"{target} lies in the store {store}, where only agolkit writes. Name a folder or zip file outside of it."
+        )
     if target.suffix.lower() != ".zip":
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UsageError(f"{target} is not empty. Name a new or an empty folder, so that nothing is overwritten.")

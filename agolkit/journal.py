@@ -6,13 +6,13 @@ import gzip
 import json
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from agolkit.entries import entry_line, outcome_to_json
 from agolkit.errors import StoreDamaged
 from agolkit.model import Outcome
+from agolkit.packed import unpacked
 from agolkit.store.base import Store
 from agolkit.store.draft import Draft
 
@@ -33,7 +33,8 @@ class Journal:
         self._clock = clock
         self._lock = threading.Lock()
         self._lines: list[bytes] = []
-        self._segment = len(draft.store.names(f"backups/{draft.name}/journal")) - 1
+        self._segment = len(_segments(draft.store, draft.name)) - 1
+        self._is_closed = False
         self._due = clock() + SEGMENT_SECONDS
 
     def add(self, outcome: Outcome) -> None:
@@ -52,6 +53,10 @@ class Journal:
         """Note that another run has taken the backup up, before it adds anything."""
         self._add_now({"resumed": dict(facts)})
 
+    def under_way(self, facts: Mapping[str, Any]) -> None:
+        """Note, durably, what is saved of an item that is not finished; nothing once the journal is closed."""
+        self._add_now(facts, late=False)
+
     def tick(self) -> None:
         """Write what has waited for 10 seconds. Call it now and then while nothing is added."""
         with self._lock:
@@ -62,9 +67,12 @@ class Journal:
         """Write what is left."""
         with self._lock:
             self._write()
+            self._is_closed = True
 
-    def _add_now(self, facts: Mapping[str, Any]) -> None:
+    def _add_now(self, facts: Mapping[str, Any], *, late: bool = True) -> None:
         with self._lock:
+            if self._is_closed and not late:
+                return  # a job that was given up must not write into a backup that another run may have taken up
             self._lines.append(entry_line(facts))
             self._write()
 
@@ -88,19 +96,18 @@ def read_announcements(store: Store, backup: str) -> list[dict[str, str]]:
 def journal_lines(store: Store, name: str) -> list[dict[str, Any]]:
     """The lines of a journal. The last line of a run that was torn by a crash is left out; other damage is said."""
     folder = f"backups/{name}/journal"
-    segments = [segment for segment in store.names(folder) if segment.endswith((".jsonl", ".jsonl.gz"))]
     lines: list[dict[str, Any]] = []
     torn = ""
-    for segment in segments:
+    for segment in _segments(store, name):
         content = store.get(f"{folder}/{segment}")
         try:
-            texts = (gzip.decompress(content) if segment.endswith(".gz") else content).splitlines()
-        except (OSError, EOFError, zlib.error) as error:
+            texts = (unpacked(content) if segment.endswith(".gz") else content).splitlines()
+        except ValueError as error:
             raise StoreDamaged(f"The journal of the backup {name} is damaged: {segment}.") from error
         for number, text in enumerate(texts, 1):
             try:
                 line = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 line, torn = None, torn or f"{segment}, line {number}"
                 if number == len(texts):
                     continue
@@ -109,3 +116,7 @@ def journal_lines(store: Store, name: str) -> list[dict[str, Any]]:
             torn = ""
             lines.append(line)
     return lines
+
+
+def _segments(store: Store, name: str) -> list[str]:
+    return [each for each in store.names(f"backups/{name}/journal") if each.endswith((".jsonl", ".jsonl.gz"))]

@@ -31,7 +31,7 @@ OWN_NAMES = frozenset(
     name.casefold()
     for name in (
         *("AllItems.csv", "manifest.jsonl.gz", "SHA256SUMS", "organization.json", "report.html", "log.jsonl"),
-        *("backup.ipynb", "backup.json", "journal"),
+        *("backup.ipynb", "backup.json", "unpinned.json", "journal", "log"),
     )
 )
 """What stands beside the item types in a backup's folder, in lower case; an item type never takes such a name."""
@@ -48,6 +48,11 @@ _HASHED_PATH = re.compile(rf"(?P<prefix>.*/){HASHED_FOLDER}/[0-9a-f]{{12}}(\.[a-
 def backup_name(moment: datetime) -> str:
     """The name of a backup that began at `moment`: `2026-11-23T020000Z`, so that names sort by time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+
+
+def backup_moment(name: str) -> datetime:
+    """When the backup of that name began, to the second."""
+    return datetime.strptime(name[: len("2026-11-23T020000Z")], "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def is_backup_name(name: str) -> bool:
@@ -134,7 +139,7 @@ def allowed(path: str, *, windows: bool = True) -> bool:
     """Whether `path` is a relative path that stays below where it starts, and that a file system takes as it is.
 
     With `windows`, it must be one on every system: no reserved names or characters, no blank or dot at an end that
-    would be dropped, no invisible characters, Unicode in its composed form (macOS would change it).
+    would be dropped, no invisible characters or ends of lines, Unicode in its composed form (macOS would change it).
     """
     return all(_allowed_name(name, windows) for name in path.split("/"))
 
@@ -158,7 +163,7 @@ def _allowed_name(name: str, windows: bool) -> bool:
         name[-1] in " ."
         or name[0] == " "
         or _NOT_ON_WINDOWS & set(name)
-        or categories & {"Cf", "Cn", "Co"}
+        or categories & {"Cf", "Cn", "Co", "Zl", "Zp"}
         or _is_device(name)
         or not unicodedata.is_normalized("NFC", name)
     )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from agolkit.journal import journal_lines
 from agolkit.layout import tree_path
 from agolkit.model import Outcome, Result, to_stamp
 from agolkit.options import BackupOptions
+from agolkit.packed import unpacked_list
 from agolkit.store.base import Store
 from agolkit.store.draft import Draft
 from agolkit.store.seal import sealed
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.jsonl.gz"
 SUMS = "SHA256SUMS"
+
+LOOK_BACK = 50
+"""Backups of a store that are looked into for what an earlier one says of an item: those of a month of nights, and of
+other scopes that take turns with them. Each costs the reading of a manifest, once in a run."""
 
 
 def write_manifest(draft: Draft, outcomes: Iterable[Outcome]) -> None:
@@ -61,20 +65,29 @@ def backup_facts(
     portal_url: str,
     reused_bytes: int = 0,
     left_behind: Sequence[str] = (),
+    unsigned: Sequence[str] = (),
+    stopped_by: str = "",
+    account: Mapping[str, Any] | None = None,
+    alarms: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What there is to say of the run as a whole: `backup.json` without its list of files."""
     return {
         "format": FORMAT,
         "name": draft.name,
         "state": state,
+        **({"stopped_by": stopped_by} if stopped_by else {}),
         **draft.facts,
         "finished": to_stamp(finished),
         "portal": {"url": portal_url, "id": draft.store.portal_id, "name": draft.store.portal_name},
+        **({"account": dict(account)} if account else {}),
         "options": asdict(options),
         **totals(outcomes),
-        "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "fetched") - reused_bytes,
+        "fetched_bytes": sum(outcome.saved_bytes for outcome in outcomes) - reused_bytes,
         "new_bytes": new_bytes,
         "left_behind": list(left_behind),
+        "reused": sum(outcome.how == "reused" for outcome in outcomes),
+        "unsigned": list(unsigned),
+        "alarms": list(alarms),
         "tree": draft.tree,
     }
 
@@ -95,10 +108,11 @@ def close_backup(draft: Draft, facts: Mapping[str, Any]) -> None:
     draft.write("backup.json", sealed({**facts, "files": files}))
 
 
-def read_outcomes(store: Store, backup: str) -> list[Outcome]:
+def read_outcomes(store: Store, backup: str, *, only: Collection[str] = ()) -> list[Outcome]:
     """Every item of a backup, exactly as it was noted: from the manifest; of a killed run, from its journal.
 
-    `Item.raw` is empty; the portal's JSON is the part `item.json`.
+    None of one that is half removed. `Item.raw` is empty; the portal's JSON is the part `item.json`. With `only` there
+    are just the items with these ids, which is quicker.
 
     Raises
     ------
@@ -109,15 +123,23 @@ def read_outcomes(store: Store, backup: str) -> list[Outcome]:
     """
     name = store.resolve(backup)
     facts = store.summary(name)
+    if facts["state"] == "removed":
+        return []
     if facts["state"] == "unfinished":
-        lines = [line for line in journal_lines(store, name) if "item" in line]
         try:
+            lines = [line for line in journal_lines(store, name) if "item" in line]
+            lines = [line for line in lines if not only or line["item"]["id"] in only]
             return list({outcome.item.id: outcome for outcome in map(outcome_from_json, lines)}.values())
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreDamaged(f"The journal of the backup {name} cannot be read: {error!r}.") from error
     try:
-        return [outcome_from_json(json.loads(line)) for line in manifest_lines(store, facts)]
-    except (ValueError, KeyError, TypeError) as error:
+        texts: Iterable[bytes] = manifest_lines(store, facts)
+        if only:
+            marks = [json.dumps(item_id).encode() for item_id in only]
+            texts = (text for text in texts if any(mark in text for mark in marks))
+        outcomes = [outcome_from_json(json.loads(text)) for text in texts]
+        return [outcome for outcome in outcomes if not only or outcome.item.id in only]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreDamaged(
             f"The manifest of the backup {name} in {store.location} cannot be read: {error!r}."
         ) from error
@@ -133,8 +155,7 @@ def manifest_lines(store: Store, facts: Mapping[str, Any]) -> Iterator[bytes]:
     if content is None or hashlib.sha256(content).hexdigest() not in [each["sha256"] for each in named if each]:
         what = "has no manifest" if content is None else "has a manifest that is not the one its backup.json names"
         raise StoreDamaged(f"The backup {facts['name']} in {store.location} {what}.")
-    with gzip.open(io.BytesIO(content)) as lines:
-        yield from lines
+    yield from unpacked_list(content)
 
 
 def load_items(store: Store, backup: str = "latest") -> pandas.DataFrame:
@@ -142,7 +163,8 @@ def load_items(store: Store, backup: str = "latest") -> pandas.DataFrame:
 
     Columns are those of AllItems.csv: `created`, `modified`, `observed` are UTC datetimes (missing where the portal
     says nothing), `size_bytes`, `files`, `saved_bytes`, `attempts` are `Int64`, `seconds` is a float, `groups`, `tags`
-    and `left_out` hold lists, all else is text. Raises what `read_outcomes` raises.
+    and `left_out` hold lists, all else is text, and `url` is without passwords and tokens. Raises what `read_outcomes`
+    raises.
     """
     return items_frame(read_outcomes(store, backup))
 

@@ -5,7 +5,9 @@ Pure data, shared by every floor. Times are timezone-aware UTC datetimes, sizes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -37,6 +39,9 @@ class Reach(StrEnum):
     """Well-formed and of the right type; the portal offers no more."""
 
 
+FEW_LAYERS = 3
+"""Layers of one item that are each told in `checked`; more are summed up."""
+_NUMBER = re.compile(r"\d[\d,]*")
 PAYLOADS = ("geodatabase", "rows", "source", "tiles", "data", "resource")
 """Parts that are the content of an item; the others describe it."""
 
@@ -68,7 +73,7 @@ class Part:
     blob: Blob
     reach: Reach
     proof: str = ""
-    """The numbers of the proof, such as `12,408 of 12,408 ids`."""
+    """The numbers of the proof, such as `layer 0, 12,408 of 12,408 ids`."""
     exact_name: str | None = None
     """The portal's own name, where it differs from what `path` says."""
 
@@ -91,6 +96,12 @@ def to_stamp(moment: datetime) -> str:
 def shown(text: str) -> str:
     """`text`; half a surrogate pair, which is no character but can stand in a portal's JSON, as `\\ud800`."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, with `?` for what would steer a terminal or turn the reading around."""
+    joiners = "\u200c\u200d"  # not seen, and needed to write Persian and many emoji
+    return "".join(each if each.isprintable() or each in joiners else "?" for each in shown(text))
 
 
 def counted(number: int, word: str) -> str:
@@ -214,6 +225,8 @@ class Outcome:
     seconds: float = 0.0
     message: str = ""
     """What is missing and why, in words an administrator understands."""
+    fingerprint: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    """The stamps by which a later run knows that nothing has changed; empty where it has to fetch the item anyway."""
 
     def accepted(self, accept: Mapping[str, str]) -> str | None:
         """The reason for which `accept` (item ids or types) takes this item as it is; `None` where it does not."""
@@ -228,13 +241,35 @@ class Outcome:
 
     @property
     def checked(self) -> str:
-        """What was proven, payload first: `geodatabase content: 3 layers, 120 of 120 rows; item parsed; …`."""
-        said: dict[str, int] = {}
+        """What was proven, payload first: `geodatabase content: 3 layers, 120 of 120 rows; item parsed; …`.
+
+        Of a few layers each has its own numbers (`rows content: layer 0, 120 of 120 ids`), of many there is the sum.
+        """
+        proofs: dict[str, list[str]] = {}
         order = (*PAYLOADS, "definition")
         for part in sorted(self.parts, key=lambda part: order.index(part.name) if part.name in order else len(order)):
-            text = f"{part.name} {part.reach}" + (f": {part.proof}" if part.proof else "")
-            said[text] = said.get(text, 0) + 1
-        return "; ".join(text if count == 1 else f"{text} ({count})" for text, count in said.items())
+            proofs.setdefault(f"{part.name} {part.reach}", []).append(part.proof)
+        said: list[str] = []
+        for what, each in proofs.items():
+            if len(each) > FEW_LAYERS and all(proof.startswith("layer ") for proof in each):
+                said.append(f"{what}: {_of_layers(each)}")
+            else:
+                said += [
+                    what + (f": {proof}" if proof else "") + (f" ({count})" if count > 1 else "")
+                    for proof, count in Counter(each).items()
+                ]
+        return "; ".join(said)
+
+
+def _of_layers(proofs: Sequence[str]) -> str:
+    """The sum of what was proven of each layer: of `layer 0, 3 of 4 ids` and so on, `5 layers, 30 of 40 ids`."""
+    sums: dict[str, list[int]] = {}
+    for proof in proofs:
+        for fact in proof.split(", ")[1:]:
+            numbers = [int(number.replace(",", "")) for number in _NUMBER.findall(fact)]
+            words = _NUMBER.sub("{:,}", fact)
+            sums[words] = [one + other for one, other in zip(sums.get(words, [0] * len(numbers)), numbers, strict=True)]
+    return ", ".join([counted(len(proofs), "layer"), *(words.format(*numbers) for words, numbers in sums.items())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +291,17 @@ class RunSummary:
     left_behind: tuple[str, ...]
     """What could not be removed from the portal, each with what to do."""
     exit_code: int
-    """0, 3, or that of what stopped the run, as the command line ends."""
+    """0, 3, 7 while a mass-change alarm stands, or that of what stopped the run, as the command line ends."""
     stopped_by: str = ""
     """Why the run ended before its time, and what to do; empty for a complete one."""
     kept: int | None = None
     """Items that were kept of a run that was interrupted; `None` where the backup was begun anew."""
+    reused: int = 0
+    """Items that have not changed since an earlier backup, and were taken from there."""
+    unsigned: tuple[Outcome, ...] = ()
+    """Of a run that fetched everything: items that had changed although the portal gave no sign of it."""
+    alarms: tuple[str, ...] = ()
+    """What changed on a suspicious scale since the backup before; older backups are pinned until somebody unpins."""
 
     def __str__(self) -> str:
         if self.state == "planned":
@@ -271,12 +312,22 @@ class RunSummary:
         lines = [f"Backup {self.backup} is {self.state}: {how}."]
         if self.kept is not None:
             lines[0] += f" It was taken up after an interruption; {counted(self.kept, 'item')} kept."
+        if self.reused:
+            lines[0] += f" {counted(self.reused, 'item')} unchanged since an earlier backup and taken from there."
         lines[0] = f"{lines[0]} {self.stopped_by}".rstrip()
+        lines += [f"  ALARM: {sentence}" for sentence in self.alarms]
+        if self.alarms:
+            lines.append(
+                "  Older backups are pinned: prune removes none of them until `agolkit unpin` says it was meant."
+            )
+        for outcome in self.unsigned:
+            item = outcome.item
+            lines.append(f"  had changed without a sign, and is saved now: {item.title} ({item.type}, {item.id})")
         for outcome in self.failures:
             item = outcome.item
-            lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
-        lines += [f"  left behind: {sentence}" for sentence in self.left_behind]
-        return shown("\n".join(lines))
+            lines.append(one_line(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}"))
+        lines += [one_line(f"  left behind: {sentence}") for sentence in self.left_behind]
+        return "\n".join(lines)
 
     __repr__ = __str__
 
@@ -291,6 +342,8 @@ class RunSummary:
             "new_bytes": self.new_bytes,
             "seconds": round(self.seconds, 3),
             "kept": self.kept,
+            "reused": self.reused,
+            "unsigned": [outcome.item.id for outcome in self.unsigned],
             "failures": [
                 {
                     "item_id": outcome.item.id,
@@ -302,7 +355,9 @@ class RunSummary:
                 }
                 for outcome in self.failures
             ],
+            "left_behind": list(self.left_behind),
             "exit_code": self.exit_code,
+            "alarms": list(self.alarms),
             "stopped_by": self.stopped_by,
         }
 

@@ -54,6 +54,10 @@ class BackupOptions:
     max_tile_bytes: int = 2_000_000_000
     """Bytes, as the portal estimates them, up to which the tiles of a hosted layer are exported where the package that
     it was published from is gone."""
+    full: bool = False
+    """Fetch everything again, also what has not changed, and report what had changed without a sign."""
+    full_every: int = 30
+    """Every so many runs of the scope fetch everything again; 0: only with `full`."""
     tree: Literal["auto", "copy", "none"] = "auto"
     """The browsable folder tree: `auto` makes hard links where the file system has them."""
     workers: int = 16
@@ -76,6 +80,11 @@ class BackupOptions:
     """Folder where transfers are spooled; `None`: the system's temporary folder."""
     accept: dict[str, str] = field(default_factory=dict)
     """Item ids or types whose `partial` or `failed` is known and accepted, each with a reason."""
+    alarm_items: float = 0.2
+    """Share of the items of the last complete backup of the scope; when more are gone or left out, an alarm is raised
+    and the backups before it are pinned. 1: never."""
+    alarm_rows: float = 0.5
+    """Share of the rows of a layer; when more are gone, the same. 1: never."""
     label: str = ""
     """Free text kept with the backup."""
     dry_run: bool = False
@@ -101,8 +110,12 @@ class BackupOptions:
         ):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be greater than 0, not {getattr(self, name)!r}.")
-        if self.resume_within < 0:
-            raise UsageError(f"resume_within must be 0 or greater, not {self.resume_within!r}.")
+        for name in ("resume_within", "full_every"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must be 0 or greater, not {getattr(self, name)!r}.")
+        for name in ("alarm_items", "alarm_rows"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be from 0 to 1, not {getattr(self, name)!r}.")
         if not self.scope_name.strip():
             raise UsageError("scope_name must not be empty.")
 

@@ -14,8 +14,9 @@ from agolkit.kinds.types import known_type
 from agolkit.model import Item, shown
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
-from agolkit.resume import Interrupted, find_interrupted, may_be_kept
+from agolkit.resume import Known, look_back
 from agolkit.store import Store
+from agolkit.unchanged import may_stand
 
 if TYPE_CHECKING:
     import pandas
@@ -34,8 +35,8 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
     -------
     pandas.DataFrame
         One row per item, those left out included, in the order in which a run begins them. Columns: `item_id`,
-        `title`, `type`, `owner`, `folder`, `action` (`fetch`, `keep`, `exclude`), `reason` (plain words), `size_bytes`
-        (`Int64`; missing where the portal does not know).
+        `title`, `type`, `owner`, `folder`, `action` (`fetch`; `reuse`, of an earlier backup; `keep`, of an interrupted
+        one; `exclude`), `reason` (plain words), `size_bytes` (`Int64`; missing where the portal does not know).
 
     Raises
     ------
@@ -46,15 +47,16 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
 
     store.check_owner(portal.org_id, portal.org_name)
     options = options or BackupOptions()
-    inventory = take_inventory(portal, options)
-    interrupted = find_interrupted(store, options, datetime.now(UTC))
-    planned = [(item, *_action(store, item, options, interrupted)) for item in in_order(inventory.items)]
+    known = look_back(store, options, datetime.now(UTC))
+    inventory = take_inventory(portal, options, known=known.ids)
+    in_scope = frozenset(item.id for item in inventory.items)
+    planned = [(item, *_action(store, item, options, known, in_scope)) for item in in_order(inventory.items)]
     planned += [(item, "exclude", reason) for item, reason in inventory.excluded]
     rows: list[dict[str, Any]] = [
         {
             "item_id": item.id,
             "title": shown(item.title),
-            "type": item.type,
+            "type": shown(item.type),
             "owner": item.owner,
             "folder": shown(item.folder),
             "action": action,
@@ -66,13 +68,18 @@ def plan_backup(portal: Portal, store: Store, options: BackupOptions | None = No
     return pandas.DataFrame(rows).astype({"size_bytes": "Int64"})
 
 
-def _action(store: Store, item: Item, options: BackupOptions, interrupted: Interrupted | None) -> tuple[str, str]:
+def _action(
+    store: Store, item: Item, options: BackupOptions, known: Known, in_scope: frozenset[str]
+) -> tuple[str, str]:
     """What a run does to an item, as far as its listing tells, and why."""
-    before = interrupted and interrupted.proven.get(item.id)
-    if interrupted and before and may_be_kept(store, before, item):
-        reason = f"saved by the backup {interrupted.name} that was interrupted, and unchanged"
-        return "keep", f"{reason} unless its rows were edited" if HOSTED in item.type_keywords else reason
-    return "fetch", _what(item, options)
+    before = known.of(item.id)
+    if before is None or not may_stand(store, before, item, in_scope):
+        return "fetch", _what(item, options)
+    unless = " unless its data was edited" if HOSTED in item.type_keywords else ""
+    if known.interrupted and item.id in known.interrupted.proven:
+        backup = f"saved by the backup {known.interrupted.name} that was interrupted"
+        return "keep", f"{backup}, and unchanged{unless}"
+    return "reuse", f"unchanged since it was saved on {before.observed:%Y-%m-%d}{unless}"
 
 
 def _what(item: Item, options: BackupOptions) -> str:

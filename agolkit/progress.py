@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from agolkit.errors import ConnectionTrouble, Stopped
-from agolkit.model import Outcome, Result
+from agolkit.model import Outcome, Result, in_bytes, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ class Event:
 
 
 Progress = Callable[[Event], None]
+
+MOST_TROUBLES = 100
+"""Items that are not protected of which each is said while a run works."""
 
 
 class TimedOut(ConnectionTrouble):
@@ -145,29 +148,56 @@ def cancel_on_interrupt(*signals: signal.Signals) -> threading.Event:
 class Narrator:
     """Says in plain words how a run goes on; give it to `backup` as `progress`.
 
-    Every sentence and every item that is not protected is said at once, the count at most every `every` seconds.
+    Every sentence is said at once, and so are the first hundred items that are not protected. How far it is is said
+    when `every` seconds have passed and another hundredth is done, or six times as many seconds: a mail of a night's
+    run can still be read.
     """
 
     def __init__(
         self,
         say: Callable[[str], object] = print,
         *,
-        every: float = 5.0,
+        every: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._say = say
         self._every = every
         self._clock = clock
         self._last = clock()
+        self._percent = 0
+        self._troubles = 0
+        self._bytes = 0
+        self._first: tuple[float, int] | None = None
+        """When the first item was in work, and how many were done with before."""
 
     def __call__(self, event: Event) -> None:
         if event.text:
-            self._say(event.text.partition("\n")[0])  # what follows in a summary has been said item by item
+            self._say(one_line(event.text.partition("\n")[0]))  # what follows in a summary has been said item by item
         outcome = event.outcome
         if outcome is None:
             return
+        self._bytes += outcome.saved_bytes
+        if self._first is None and outcome.result is not Result.EXCLUDED:
+            self._first = self._clock() - outcome.seconds, event.done - 1
         if outcome.result in (Result.PARTIAL, Result.FAILED):
-            self._say(f"{outcome.result}: {outcome.item.title} ({outcome.item.type}): {outcome.message}")
-        if event.done == event.total or self._clock() - self._last >= self._every:
-            self._last = self._clock()
-            self._say(f"{event.done:,} of {event.total:,} items")
+            self._troubles += 1
+            if self._troubles <= MOST_TROUBLES:
+                self._say(one_line(f"{outcome.result}: {outcome.item.title} ({outcome.item.type}): {outcome.message}"))
+            elif self._troubles == MOST_TROUBLES + 1:
+                self._say("More items are not protected; report.html will list them all.")
+        silent, percent = self._clock() - self._last, 100 * event.done // max(event.total, 1)
+        is_due = silent >= self._every and (percent > self._percent or silent >= 6 * self._every)
+        if event.done == event.total or is_due:
+            self._last, self._percent = self._clock(), percent
+            self._say(self._how_far(event, percent))
+
+    def _how_far(self, event: Event, percent: int) -> str:
+        said = f"{event.done:,} of {event.total:,} items ({percent} %), {in_bytes(self._bytes)} saved"
+        if self._troubles:
+            said += f", {self._troubles:,} not fully protected"
+        begun, before = self._first or (self._clock(), event.done)
+        seconds = self._clock() - begun
+        if event.done < event.total and event.done > before and seconds > self._every:
+            left = seconds / (event.done - before) * (event.total - event.done)
+            said += f", about {left / 60:,.0f} min left" if left > 90 else f", about {left:,.0f} s left"
+        return said

@@ -13,6 +13,7 @@ import tenacity
 
 from agolkit.errors import AgolkitError, PortalError
 from agolkit.progress import note_attempt, pause
+from agolkit.trace import tell_retry
 
 T = TypeVar("T")
 
@@ -43,11 +44,16 @@ def with_retries(
         asked = error.retry_after if isinstance(error, PortalError) else None
         return max(backoff, min(asked or 0.0, LONGEST_RETRY_AFTER))
 
+    def say(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        tell_retry(state.attempt_number, error, state.next_action.sleep if state.next_action else 0.0)
+
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(attempts),
         wait=wait,
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, on) and error.transient),
         before=lambda state: note_attempt(state.attempt_number),
+        before_sleep=say,
         sleep=sleep,
         reraise=True,
     )

@@ -16,10 +16,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import papermill
 from jupyter_client.kernelspec import KernelSpec
@@ -28,16 +27,23 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from agolkit import errors
+from agolkit.addresses import without_secrets
 from agolkit.errors import AgolkitError, Stopped, UsageError
 from agolkit.model import RUN_MIME
 from agolkit.options import BackupOptions, nearest
+from agolkit.portal import connect
 from agolkit.progress import cancel_on_interrupt
+from agolkit.pruning import plan_prune, prune
+from agolkit.retention import Keep
 from agolkit.store import open_store
 
 SECRET = re.compile(r"passw|token|secret|credential|api_?key", re.IGNORECASE)
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at whether the user has asked to stop."""
+
+PRUNE = "prune"
+"""The parameter that is no notebook's: what to keep of the older backups of the scope, once the run is complete."""
 
 ASK_AGAIN = 60.0
 """Seconds after which a kernel that has not ended is interrupted again: between two cells it ignores an interrupt."""
@@ -73,7 +79,8 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
         The message names the parameter, and the nearest known one. Trying again does not help.
     """
     declared = list(papermill.inspect_notebook(str(notebook)))
-    for name in parameters:
+    _rules_in(parameters)
+    for name in (each for each in parameters if each != PRUNE):
         if SECRET.search(name):
             raise UsageError(
                 f"{name!r} looks like a secret, and parameters are saved in the executed notebook. "
@@ -85,8 +92,9 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
     for name in ("url", "profile", "store"):
         if not isinstance(parameters.get(name, ""), str):
             raise UsageError(f"{name} must be a text, not {parameters[name]!r}.")
-    if urlsplit(parameters.get("url", "")).password:
-        raise UsageError("The url holds a password, and parameters are saved in the executed notebook. Leave it out.")
+    address = str(parameters.get("url", ""))
+    if without_secrets(address) != address:
+        raise UsageError("The url holds a secret, and parameters are saved in the executed notebook. Leave it out.")
     if parameters.get("interactive", False) is not False:
         raise UsageError("interactive must be false here: a scheduled run has nobody to show a form to.")
     known = {each.name for each in fields(BackupOptions)}
@@ -103,7 +111,8 @@ def run(
     """Execute the backup notebook without a form, and tell how the run ended.
 
     The notebook's printed lines go to `say` while it runs. It signs in from `environment` (added to this process's
-    own). SIGINT and SIGTERM end the run in good order: what it has saved becomes a stopped backup.
+    own). SIGINT and SIGTERM end the run in good order: what it has saved becomes a stopped backup. After a complete run
+    the parameter `prune`, where given, removes older backups of its scope.
 
     Raises
     ------
@@ -115,7 +124,8 @@ def run(
     folder = Path(tempfile.mkdtemp(prefix="agolkit-"))
     executed = folder / "backup.ipynb"
     try:
-        finished = _execute(notebook, executed, {**parameters, "interactive": False}, environment or {}, say)
+        given = {name: value for name, value in parameters.items() if name != PRUNE}
+        finished = _execute(notebook, executed, {**given, "interactive": False}, environment or {}, say)
         summary = _summary_in(finished)
     except PapermillExecutionError as failure:
         raise _our_error(failure, executed) from None
@@ -124,7 +134,31 @@ def run(
     kept = f"backups/{summary['backup']}/backup.ipynb"
     open_store(summary["store"]).put(kept, executed.read_bytes())
     shutil.rmtree(folder)
+    keep = _rules_in(parameters)
+    if keep and summary["state"] == "complete":
+        summary = {**summary, **_pruned(keep, parameters, summary, say)}
     return ScheduledRun(summary, Path(summary["store"], kept))
+
+
+def _rules_in(parameters: Mapping[str, Any]) -> Keep | None:
+    """What the parameters say is kept of older backups; `None` where they do not speak of it."""
+    return Keep.from_mapping(parameters[PRUNE]) if PRUNE in parameters else None
+
+
+def _pruned(
+    keep: Keep, parameters: Mapping[str, Any], summary: Mapping[str, Any], say: Callable[[str], object]
+) -> dict[str, Any]:
+    """What the summary of a run says of the removal of older backups of its scope; trouble there undoes no run."""
+    try:
+        store = open_store(summary["store"])
+        portal = connect(parameters.get("url") or None, profile=parameters.get("profile") or None)
+        scope = parameters.get("scope_name", BackupOptions.scope_name)
+        done = prune(store, plan_prune(store, keep, scope=scope), portal=portal)
+    except AgolkitError as error:
+        say(f"No older backup was removed, or not all: {error}")
+        return {"exit_code": summary["exit_code"] or error.exit_code}
+    say(str(done))
+    return {"pruned": asdict(done)}
 
 
 def _execute(

@@ -99,6 +99,8 @@ def sound_summary(store: Store, name: str) -> dict[str, Any]:
 def lines_of(store: Store, name: str) -> Iterator[str]:
     """Every line of the manifest and of the journal of a backup that counts; `StoreDamaged` where one is not whole."""
     facts = sound_summary(store, name)
+    if facts["state"] == "removed":
+        return
     with _advice(store, name):
         if facts["state"] != "complete":  # the next run may go on with a stopped one, and reads its journal
             yield from map(json.dumps, journal_lines(store, name))
@@ -133,7 +135,7 @@ def _advice(store: Store, name: str) -> Iterator[None]:
     """Say of a backup that cannot be read what follows from it, and what to do."""
     try:
         yield
-    except (StoreDamaged, OSError) as error:
+    except (StoreDamaged, OSError, ValueError) as error:
         what = str(error) if isinstance(error, StoreDamaged) else f"The backup {name} cannot be read ({error})."
         raise StoreDamaged(
             f"{what} What it needs is not known, and nothing was deleted. `agolkit verify {store.location} {name}` "

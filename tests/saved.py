@@ -110,7 +110,7 @@ def begin_sample(store: Store, *, tree: str = "auto", started: datetime = STARTE
 
 
 def save_sample(
-    store: Store, *, tree: str = "auto", started: datetime = STARTED, state: str = "complete"
+    store: Store, *, tree: str = "auto", started: datetime = STARTED, state: str = "complete", stopped_by: str = ""
 ) -> tuple[str, list[Outcome]]:
     """A finished backup; its name and what it holds."""
     draft, outcomes = begin_sample(store, tree=tree, started=started)
@@ -123,7 +123,9 @@ def save_sample(
         finished=started.replace(minute=30),
         options=BackupOptions(label="nightly"),
         new_bytes=4711,
+        reused_bytes=sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "reused"),
         portal_url="https://example.org/portal",
+        stopped_by=stopped_by,
     )
     close_backup(draft, facts)
     return draft.name, outcomes

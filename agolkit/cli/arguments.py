@@ -68,7 +68,7 @@ def portal_and_options(
 ) -> tuple[Portal, BackupOptions]:
     """A signed-in portal, and the options; whatever is wrong with the options is said before anything is sent."""
     parameters = read_parameters(file, pairs)
-    for name in ("store", "interactive"):
+    for name in ("store", "interactive", "prune"):
         parameters.pop(name, None)
     url, profile = url or parameters.pop("url", None), profile or parameters.pop("profile", None)
     options = BackupOptions.from_mapping({k: v for k, v in parameters.items() if k not in ("url", "profile")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
@@ -12,6 +13,7 @@ import click
 import agolkit as ak
 from agolkit import console
 from agolkit.cli.arguments import commands, with_json, with_portal
+from agolkit.model import counted
 
 
 @commands.command("list")
@@ -23,6 +25,9 @@ def list_(store: str, as_json: bool) -> None:
     console.show_table(
         backups, ["name", "state", "scope", "items", "verified", "partial", "failed", "saved_bytes"], as_json
     )
+    if not as_json:
+        for stopped in backups[backups["stopped_by"] != ""].itertuples():
+            console.say(f"{stopped.name} ended before its time: {stopped.stopped_by}")
 
 
 @commands.command(short_help="Show the items of one BACKUP of STORE.")
@@ -32,9 +37,12 @@ def list_(store: str, as_json: bool) -> None:
 def show(store: str, backup: str, as_json: bool) -> None:
     """Show the items of one BACKUP of STORE; the newest complete one where none is named."""
     opened = ak.open_store(store, create=False)
-    console.show_table(
-        ak.load_items(opened, backup), ["item_id", "title", "type", "owner", "message", "result"], as_json
-    )
+    facts = opened.summary(opened.resolve(backup))
+    items = ak.load_items(opened, facts["name"])
+    console.show_table(items, ["item_id", "title", "type", "owner", "message", "result"], as_json)
+    if facts.get("stopped_by"):
+        not_reached = counted(int(items["result"].eq("stopped").sum()), "item")
+        console.say_aside(f"This backup ended before its time: {facts['stopped_by']} {not_reached} not reached.")
 
 
 @commands.command()
@@ -76,3 +84,35 @@ def fetch(
     """
     done = ak.fetch(ak.open_store(store, create=False), backup, to, items=ids, format=format)
     console.say(json.dumps(asdict(done)) if as_json else done)
+
+
+@commands.command(short_help="Say what changed between two backups of STORE.")
+@click.argument("store")
+@click.argument("a")
+@click.argument("b", default="latest")
+@click.option("--item", "item_id", metavar="ID", help="What changed in this item, difference by difference.")
+@with_json
+def compare(store: str, a: str, b: str, item_id: str | None, as_json: bool) -> None:
+    """Say which items were added, removed and changed from backup A to backup B (the newest complete one).
+
+    With --item, what changed in one item: which layer, filter or widget, which rows, attributes and attachments.
+    """
+    opened = ak.open_store(store, create=False)
+    if item_id:
+        differences = ak.compare_item(opened, a, b, item_id)
+        console.show_table(differences, ["part", "change", "where", "before", "after"], as_json)
+    else:
+        changes = ak.compare(opened, a, b)
+        console.show_table(changes, ["item_id", "title", "type", "change", "what"], as_json)
+
+
+@commands.command(short_help="Show the versions of an ITEM in all backups of STORE.")
+@click.argument("store")
+@click.argument("item")
+@with_json
+def history(store: str, item: str, as_json: bool) -> None:
+    """Show the versions of an ITEM (its id) through all backups of STORE, and how to fetch one of them."""
+    versions = ak.history(ak.open_store(store, create=False), item)
+    console.show_table(versions, ["backup", "modified", "title", "owner", "result", "version", "what"], as_json)
+    if not as_json:
+        console.say(f"\nTo get one of them: agolkit fetch {shlex.quote(store)} BACKUP TO --item {item}")

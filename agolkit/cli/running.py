@@ -79,20 +79,44 @@ def backup(store: str | None, file: Path | None, pairs: Sequence[tuple[str, str]
     With `-p dry_run true` it shows the plan, as `agolkit plan` does, and saves nothing.
     """
     from agolkit import schedule
+    from agolkit.notify import NotifyOptions, announced
 
-    parameters = read_parameters(file, pairs) | ({"store": store} if store else {})
-    if not parameters.get("store"):
-        raise UsageError("Name the folder for the backups with --store.")
-    if parameters.get("dry_run"):
-        schedule.check_parameters(schedule.shipped("notebooks") / "backup.ipynb", parameters)
-        _show_plan(parameters["store"], *portal_and_options(None, None, file, pairs), as_json)
-        return 0
-    done = schedule.run(parameters, say=console.say_aside if as_json else console.say)
+    with announced(NotifyOptions.from_environment(os.environ), say=console.say_aside) as announcement:
+        parameters = read_parameters(file, pairs) | ({"store": store} if store else {})
+        if not parameters.get("store"):
+            raise UsageError("Name the folder for the backups with --store.")
+        if not parameters.get("dry_run"):
+            announcement.begin(parameters)
+            done = schedule.run(parameters, say=console.say_aside if as_json else console.say)
+            notice = announcement.end(done.summary, str(done.notebook))
+            if as_json:
+                click.echo(
+                    json.dumps({**done.summary, "notebook": str(done.notebook), "news": notice.to_json()["news"]})
+                )
+            else:
+                console.say(f"\n{notice.text}")
+            return done.exit_code
+    schedule.check_parameters(schedule.shipped("notebooks") / "backup.ipynb", parameters)
+    _show_plan(parameters["store"], *portal_and_options(None, None, file, pairs), as_json)
+    return 0
+
+
+@commands.command(short_help="Send a test notification by every way that is set.")
+@with_json
+def notify(as_json: bool) -> int:
+    """Send a test notification by every way that AGOLKIT_MAIL_TO, AGOLKIT_WEBHOOK_URL and AGOLKIT_PING_URL set."""
+    from agolkit.notify import Notice, NotifyOptions, ping, send_all
+
+    options = NotifyOptions.from_environment(os.environ)
+    if not options.ways:
+        raise UsageError("Nobody is to be told: set AGOLKIT_MAIL_TO, AGOLKIT_WEBHOOK_URL or AGOLKIT_PING_URL.")
+    notice = Notice(exit_code=0, is_test=True)
+    troubles = send_all(notice, options) + ping(options, "0", notice)
     if as_json:
-        click.echo(json.dumps({**done.summary, "notebook": str(done.notebook)}))
+        click.echo(json.dumps({"ways": options.ways, "troubles": troubles}))
     else:
-        console.say(f"The executed notebook: {done.notebook}")
-    return done.exit_code
+        console.say(f"A test was sent by {', '.join(options.ways)}." if not troubles else "\n".join(troubles))
+    return 1 if troubles else 0
 
 
 @commands.command(short_help="Copy the notebooks and the schedule examples to a folder.")

@@ -15,6 +15,7 @@ from agolkit.forget.traces import Trace, find_traces
 from agolkit.model import counted, to_stamp
 from agolkit.store import Store
 from agolkit.store.holder import user_name
+from agolkit.store.removal import finish_removals
 from agolkit.unneeded import find_needed, remove_unneeded, sound_backups, sound_summary
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def forget(store: Store, item_ids: Iterable[str], *, reason: str = "") -> Forgot
         raise NoSuchBackup(f"The store {store.location} has no backup.")
     who = user_name()
     with store.lock(uuid.uuid4().hex[:12], who) as lease:
+        finish_removals(store, lease)  # what is left of a backup may hold the items too
         traces, pending = _look(store, asked)
         items = {trace.item_id for trace in traces}
         shared = len(set[bytes]().union(*(trace.blobs for trace in traces)) & find_needed(store, without=items))

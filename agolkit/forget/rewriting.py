@@ -18,6 +18,7 @@ from typing import Any
 from agolkit.all_items import ALL_ITEMS
 from agolkit.entries import outcome_from_json
 from agolkit.forget.traces import tree_folders
+from agolkit.kinds.under_way import ROWS
 from agolkit.layout import OWN_NAMES
 from agolkit.manifest import MANIFEST, SUMS, manifest_lines, packed, totals, write_lists
 from agolkit.report import REPORT, make_report
@@ -31,6 +32,10 @@ LOG = "log.jsonl"
 NOTEBOOK = "backup.ipynb"
 REMOVED = "What this cell has shown was removed: an item of this backup was forgotten.\n"
 
+SENTENCES = frozenset(("alarms", "left_behind"))
+"""What `backup.json` says in sentences that name items by title and id."""
+REMOVED_SENTENCE = "What was said here was removed with an item that it named."
+
 Facts = dict[str, Any]
 
 
@@ -41,7 +46,11 @@ def rewrite(store: Store, name: str, notes: Sequence[Mapping[str, str]]) -> Fact
     """
     facts = {key: value for key, value in {"format": FORMAT, **store.summary(name)}.items() if key != "own_sha256"}
     item_ids = {note["item_id"] for note in notes}
+    for key in facts.keys() & SENTENCES:
+        facts[key] = [REMOVED_SENTENCE if _mentions(each, item_ids) else each for each in facts[key]]
     draft = Draft(store, name)
+    if store.names(f"backups/{name}/{ROWS}"):  # rows of items under way: the next run reads them again
+        store.clear(f"backups/{name}/{ROWS}")
     if facts["state"] == "unfinished":
         draft.write(WHOLE, sealed({**facts, "forgetting": {"items": notes}}))
         for path in (MANIFEST, SUMS, ALL_ITEMS, REPORT, LOG, NOTEBOOK):  # of the run before; the journal counts

@@ -28,7 +28,10 @@ MORE = {
     "What is taken": ("groups", "query", "scope_name", "label"),
     "What is left out": ("exclude_types", "exclude_folders", "exclude_owners", "exclude_ids"),
     "How layers are saved": ("feature_format", "attachments", "views", "export_max_bytes", "max_tile_bytes"),
-    "How it is kept": ("tree", "resume_within", "scratch", "accept", "dry_run"),
+    "How it is kept": (
+        *("full", "full_every", "tree", "resume_within", "scratch"),
+        *("accept", "alarm_items", "alarm_rows", "dry_run"),
+    ),
     "Speed and patience": (
         *("workers", "exports", "attempts", "connect_timeout", "idle_timeout", "export_timeout", "item_timeout"),
     ),

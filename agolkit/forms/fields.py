@@ -29,6 +29,8 @@ HINTS = {
     "attachments": "Save the attachments of layers.",
     "views": "Of a view: its definition alone, its rows too, or auto: rows where their source is not saved too.",
     "max_tile_bytes": "Bytes up to which tiles are exported where their package is gone.",
+    "full": "Fetch everything again, also what has not changed since the last backup.",
+    "full_every": "Every so many runs fetch everything again. 0: only with full.",
     "tree": "Browsable folders: auto makes links where the disk can, copy takes the space twice.",
     "workers": "Items in work at once.",
     "exports": "Export jobs on the portal at once.",
@@ -40,6 +42,8 @@ HINTS = {
     "resume_within": "Seconds within which an interrupted backup of this choice is taken up. 0: never.",
     "scratch": "Folder for transfers under way. Empty: the system's temporary folder.",
     "accept": "What may stay incomplete: one a line, an item id or type, a colon, the reason.",
+    "alarm_items": "When more than this share of the items is gone, an alarm is raised. 1: never.",
+    "alarm_rows": "When more than this share of the rows of a layer is gone, an alarm is raised. 1: never.",
     "label": "Free text kept with the backup.",
     "dry_run": "Show what would be done, save nothing.",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from agolkit.errors import CheckFailed
 from agolkit.kinds.file import keep_file
-from agolkit.kinds.parts import extension_of, fetch_data, json_in
+from agolkit.kinds.parts import LARGEST_JSON, extension_of, fetch_data, json_in
 from agolkit.kinds.resource_content import note_absent_content
 from agolkit.kinds.saving import MOST_SAID, Saving
 from agolkit.kinds.secrets import without_secrets
@@ -60,8 +60,10 @@ def _save_data(saving: Saving) -> None:
 def _keep(saving: Saving, spool: Spool, received: Received, document: Any) -> None:
     if document is not None:
         saving.keep("data", spool, f"data{extension_of(received, saving.item) or '.json'}", Reach.PARSED)
-    elif "json" in received.content_type:
-        raise CheckFailed("the portal calls it JSON, but it is not.")
+    elif "json" in received.content_type and spool.size <= LARGEST_JSON:
+        raise CheckFailed(
+            "the portal calls it JSON, but it is not. Run again; if it stays so, let the item's owner save it again."
+        )
     else:
         keep_file(saving, spool, received)
 
@@ -69,7 +71,10 @@ def _keep(saving: Saving, spool: Spool, received: Received, document: Any) -> No
 def _keep_without_secrets(saving: Saving, spool: Spool, document: Any) -> None:
     """Keep the data of a connection: as received where nothing in it speaks of a secret, else written anew."""
     if document is None:
-        raise CheckFailed("it may hold secrets, and it is not JSON in which they can be found; it is not saved.")
+        raise CheckFailed(
+            "it may hold secrets, and it is not JSON in which they can be found; it is not saved. Keep by other means "
+            "what is needed to set the connection up again."
+        )
     withheld: list[str] = []
     cleaned = without_secrets(document, "data", withheld)
     if not withheld:

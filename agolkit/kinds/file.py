@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import lzma
-import zipfile
-import zlib
 from functools import partial
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.parts import IMAGES, extension_of, fetch_data, length_reach
+from agolkit.kinds.archive import ZIP, is_zip, proven_members
+from agolkit.kinds.parts import extension_of, fetch_data, length_reach
+from agolkit.kinds.picture import IMAGES
 from agolkit.kinds.saving import Saving
 from agolkit.layout import extension
 from agolkit.model import Item, Reach
 from agolkit.portal import Received
-from agolkit.progress import beat
 from agolkit.store import Spool
 
-ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0"
 """An Office document that is protected by a password, whatever its ending."""
 SIGNATURES = {
@@ -31,10 +28,6 @@ SIGNATURES = {
     ".xlsx": (ZIP, OLE),
 }
 """How a file with this ending must begin. Endings that are used for several formats are not listed."""
-
-
-UNPACKED, MOST_TIMES = 10 << 30, 100
-"""A zip that unpacks to more bytes than this, and to more times its own size, is not unpacked: it would take days."""
 
 
 def save_file(saving: Saving) -> None:
@@ -68,7 +61,10 @@ def keep_file(saving: Saving, spool: Spool, received: Received, *, of: Item | No
     # The size of an item counts its resources too.
     in_resources = 0 if of else sum((saving.resources or {}).values())
     if stated and stated not in (received.size, received.size + in_resources):
-        raise CheckFailed(f"{received.size:,} bytes came, the portal states {stated:,}.")
+        raise CheckFailed(
+            f"{received.size:,} bytes came, the portal states {stated:,}. Run again; if it stays so, the file in the "
+            "portal is not whole: let its owner upload it again."
+        )
     reach, proof = length_reach(received), f"{received.size:,} bytes"
     try:
         check_signature(spool, path)
@@ -89,35 +85,3 @@ def check_signature(spool: Spool, path: str) -> None:
         head = stream.read(1024)
     if not any(head.startswith(each) for each in beginnings) and not (ending == ".pdf" and b"%PDF-" in head):
         raise CheckFailed(f"it is not a {ending} file.")
-
-
-def is_zip(spool: Spool) -> bool:
-    """Whether the content begins like a zip."""
-    with spool.open() as stream:
-        return stream.read(4) == ZIP
-
-
-def proven_members(spool: Spool) -> int:
-    """Number of files in the zip, after the check sum of each was compared with its bytes.
-
-    Raises
-    ------
-    CheckFailed
-        The zip is cut off, a member is damaged or cannot be read without a password, or it unpacks to far more than
-        any data would. Fetching it again may help.
-    """
-    try:
-        with spool.open() as stream, zipfile.ZipFile(stream) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
-            unpacked = sum(info.file_size for info in members)
-            if unpacked > max(UNPACKED, MOST_TIMES * spool.size):
-                raise CheckFailed(f"the zip would unpack to {unpacked:,} bytes, and is not tested.")
-            for info in members:
-                with archive.open(info) as member:
-                    while member.read(1 << 20):
-                        beat()
-            return len(members)
-    except NotImplementedError as error:
-        raise CheckFailed(f"the zip cannot be tested ({error}).") from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError) as error:
-        raise CheckFailed(f"the zip is damaged or encrypted ({error}).") from None

@@ -10,6 +10,7 @@ from agolkit.kinds.exports import Export
 from agolkit.kinds.saving import Saving
 from agolkit.model import Sink
 from agolkit.progress import beat, pause
+from agolkit.trace import tell
 
 FIRST_LOOK = 0.05
 LONGEST_LOOK = 2.0
@@ -27,6 +28,16 @@ def wait_for_job(ask: Callable[[], tuple[str, str]], *, allowed: float) -> None:
     JobFailed
         It failed, was lost, or is not done in time. Doing it again may help.
     """
+    began = time.monotonic()
+    try:
+        _wait(ask, allowed)
+    except JobFailed as error:
+        tell("job", result="failed", seconds=round(time.monotonic() - began, 3), message=str(error))
+        raise
+    tell("job", result="completed", seconds=round(time.monotonic() - began, 3))
+
+
+def _wait(ask: Callable[[], tuple[str, str]], allowed: float) -> None:
     end = time.monotonic() + allowed
     look = FIRST_LOOK
     said = "nothing"

@@ -7,28 +7,32 @@ file and never ends a run: a backup without it is still a backup of all items.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from agolkit.engine import Finished, run_jobs
-from agolkit.errors import AgolkitError, Stopped
+from agolkit.errors import AgolkitError, NoSuchBackup, Stopped, StoreDamaged
 from agolkit.kinds.saving import in_words
 from agolkit.kinds.secrets import without_secrets
 from agolkit.model import Inventory, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
-from agolkit.store import Spool
+from agolkit.store import Spool, Store
 
 log = logging.getLogger(__name__)
 
+ORGANIZATION = "organization.json"
 USER_FIELDS = (
     *("username", "id", "fullName", "firstName", "lastName", "email", "description", "thumbnail", "tags", "categories"),
     *("role", "roleId", "userLicenseTypeId", "level", "userType", "provider", "idpUsername", "mfaEnabled", "disabled"),
@@ -63,12 +67,13 @@ def save_organization(
     groups: Sequence[Mapping[str, Any]],
     options: BackupOptions,
     *,
+    before: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     cancel: threading.Event,
 ) -> dict[str, Any]:
     """The content of `organization.json`, ready for JSON; `docs/format.md` describes it.
 
     Folders and `groups` are those that the run has listed already. A part that could not be read is `None`, and
-    `missing` says why.
+    `missing` says why. Of a group that is as it was in `before` (see `load_groups`), the picture is taken from there.
 
     Raises
     ------
@@ -76,11 +81,17 @@ def save_organization(
         `cancel` was set.
     """
     missing = _kept_from(portal, options)
-    questions = [*_about_the_portal(portal), *(each for group in groups for each in _about_group(portal, group))]
+    questions = [
+        *_about_the_portal(portal),
+        *(each for group in groups for each in _about_group(portal, group, before)),
+    ]
     answers = _answers(questions, options, cancel, missing)
     roles: list[dict[str, Any]] | None = answers.get(("roles", ""))
     unknown = [_about_role(portal, role) for role in roles or () if "privileges" not in role]
     privileges = _answers(unknown, options, cancel, missing)
+    answers |= {
+        ("thumbnail", each["id"]): before[each["id"]]["thumbnail"] for each in groups if _same_picture(each, before)
+    }
     said = [_group(group, answers) for group in groups]
     told: dict[str, Any] = {
         "organization": _without_account(answers.get(("organization", ""))),
@@ -94,6 +105,18 @@ def save_organization(
     withheld: list[str] = []
     told = {name: without_secrets(value, name, withheld) for name, value in told.items()}
     return {"observed": to_stamp(datetime.now(UTC)), "missing": missing, "withheld": withheld, **told}
+
+
+def load_groups(store: Store, backups: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the newest of these backups that was finished says of each group, by id; nothing where none does."""
+    for name in reversed(backups):
+        try:
+            content = store.read(name, ORGANIZATION)
+            if hashlib.sha256(content).hexdigest() == store.summary(name)["files"][ORGANIZATION]["sha256"]:
+                return {group["id"]: group for group in json.loads(content)["groups"]}
+        except (NoSuchBackup, StoreDamaged, ValueError, KeyError, TypeError):  # to tell is for `verify`
+            continue
+    return {}
 
 
 def organization_file(facts: Mapping[str, Any]) -> bytes:
@@ -112,13 +135,23 @@ def _about_the_portal(portal: Portal) -> Iterator[_Question]:
     yield _Question(("categories", ""), "content categories", portal.category_schema)
 
 
-def _about_group(portal: Portal, group: Mapping[str, Any]) -> Iterator[_Question]:
+def _about_group(
+    portal: Portal, group: Mapping[str, Any], before: Mapping[str, Mapping[str, Any]]
+) -> Iterator[_Question]:
     group_id, thumbnail = str(group["id"]), group.get("thumbnail")
     name = f"of the group {group.get('title')!r} ({group_id})"
     yield _Question(("members", group_id), f"members {name}", partial(portal.group_members, group_id))
     yield _Question(("content", group_id), f"content {name}", partial(portal.group_content, group_id))
-    if thumbnail:
+    if thumbnail and not _same_picture(group, before):
         yield _Question(("thumbnail", group_id), f"thumbnail {name}", partial(_picture, portal, group_id, thumbnail))
+
+
+def _same_picture(group: Mapping[str, Any], before: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a group has a picture, and the one that was saved before."""
+    then = before.get(group["id"]) or {}
+    settings = then.get("settings") or {}
+    same = all(group.get(name) == settings.get(name) for name in ("thumbnail", "modified"))
+    return bool(group.get("thumbnail") and then.get("thumbnail")) and same
 
 
 def _about_role(portal: Portal, role: Mapping[str, Any]) -> _Question:
@@ -137,12 +170,13 @@ def _answers(
 ) -> dict[tuple[str, str], Any]:
     """What was answered, by key; what was not is said in `missing`, in the order of the questions."""
     executor = ThreadPoolExecutor(options.workers, thread_name_prefix="organization")
+    contexts = {question.key: copy_context() for question in questions}
     try:
         finished = {
             each.job.key: each
             for each in run_jobs(
                 questions,
-                lambda question: question.ask(),
+                lambda question: contexts[question.key].run(question.ask),
                 executor=executor,
                 limit=options.workers,
                 idle_timeout=options.item_timeout,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from agolkit.errors import CheckFailed, NotFound
+from agolkit.kinds.fingerprint import resources_stamp
+from agolkit.kinds.metadata import save_metadata
+from agolkit.kinds.picture import has_its_end, picture_ending
 from agolkit.kinds.relations import relation_types
 from agolkit.kinds.resource_content import has_content_in_resources
 from agolkit.kinds.saving import Saving
@@ -17,11 +19,11 @@ from agolkit.model import Item, Reach
 from agolkit.portal import Received
 from agolkit.store import Spool
 
-NO_METADATA = "CONT_0036"
 EMPTY = b"{}"
-IMAGES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 HEAD = 512
 """Bytes at the beginning of a file that tell what it is."""
+LARGEST_JSON = 64 << 20
+"""Bytes of a document that is parsed: it takes up to thirty times as many in memory."""
 INFO_FILES = {"Form": ("form.json", "forminfo.json")}
 """What item types keep below `info/` beside pictures and metadata."""
 
@@ -51,6 +53,7 @@ def save_description(saving: Saving) -> None:
     saving.item = Item.from_json(answer["item"], folder=item.folder)
     sharing = answer["sharing"]
     groups = [str(group) for group in sharing.get("groups") or ()]
+    saving.stamps["groups"] = sorted(groups)
     titles = saving.context.group_titles
     saving.groups = tuple(titles.get(group, group) for group in groups)
     saving.keep_json("item", "item.json", answer["item"])
@@ -59,20 +62,23 @@ def save_description(saving: Saving) -> None:
 
 
 def save_picture(saving: Saving, part: str, name: str, path: str | None = None, exact_name: str | None = None) -> None:
-    """Save a picture that the item JSON names, as `path`, or else by the name of the part and its own ending."""
+    """Save a picture that the item JSON names, as `path`, or else by the name of the part and its own ending.
+
+    The portal states no size for it. One without its end is believed only where it comes the same a second time.
+    """
+    address = f"info/{quote(name)}"
     with saving.context.spool() as spool:
-        received = fetch(saving, f"info/{quote(name)}", spool)
+        received = fetch(saving, address, spool)
+        if not has_its_end(spool.read()):
+            first = spool.sha256
+            received = fetch(saving, address, spool)
+            if spool.sha256 != first and not has_its_end(spool.read()):
+                raise CheckFailed("the picture that the portal sent is cut off.")
         ending = picture_ending(_head(spool))
         if not ending:
-            raise CheckFailed("what the portal sent is not a picture.")
+            raise CheckFailed("what the portal sent is not a picture. Let the item's owner upload it again.")
         place = path or f"{part}{ending}"
         saving.keep(part, spool, place, length_reach(received), exact_name=exact_name)
-
-
-def picture_ending(head: bytes) -> str:
-    """The ending of the picture that begins so; empty where it is none."""
-    ending = next((ext for magic, ext in IMAGES.items() if head.startswith(magic)), "")
-    return ending or (".svg" if b"<svg" in head else "")
 
 
 def save_info_file(saving: Saving, name: str) -> None:
@@ -83,35 +89,16 @@ def save_info_file(saving: Saving, name: str) -> None:
         except NotFound:  # a form that was never published has none
             return
         if json_in(spool) is None:
-            raise CheckFailed("what the portal sent is not JSON.")
+            raise CheckFailed("what the portal sent is not JSON. Let the item's owner publish the form again.")
         saving.keep("info", spool, f"info/{name}", Reach.PARSED)
-
-
-def save_metadata(saving: Saving) -> None:
-    """Save the metadata document where the item says that it has one."""
-    if "Metadata" not in saving.item.type_keywords:
-        return
-    with saving.context.spool() as spool:
-        try:
-            fetch(saving, "info/metadata/metadata.xml", spool)
-        except NotFound as error:
-            if NO_METADATA in error.words:  # the keyword outlives a deleted document
-                return
-            raise
-        try:
-            with spool.open() as stream:
-                for _event, element in ElementTree.iterparse(stream):
-                    element.clear()
-        except (ElementTree.ParseError, ValueError, LookupError) as error:
-            raise CheckFailed(f"what the portal sent is not XML that can be read ({error}).") from None
-        if element.tag.rsplit("}", 1)[-1].casefold() == "html":
-            raise CheckFailed("the portal sent a web page instead of metadata.")
-        saving.keep("metadata", spool, "metadata.xml", Reach.PARSED)
 
 
 def save_resources(saving: Saving) -> None:
     """Save every resource under its full path; each counts, and each has its own check."""
-    listed = {str(resource["resource"]): resource.get("size") for resource in saving.portal.resources(saving.item.id)}
+    told = saving.portal.resources(saving.item.id)
+    if told:
+        saving.stamps["resources"] = resources_stamp(told)
+    listed = {str(resource["resource"]): resource.get("size") for resource in told}
     saving.resources = {name: max(0, stated) if isinstance(stated, int) else 0 for name, stated in listed.items()}
     paths = safe_paths(listed, "resources/")
     for name, stated in listed.items():
@@ -123,7 +110,10 @@ def save_resource(saving: Saving, name: str, stated: object, path: str, exact_na
     with saving.context.spool() as spool:
         received = fetch(saving, f"resources/{quote(name)}", spool)
         if isinstance(stated, int) and stated >= 0 and stated != received.size:
-            raise CheckFailed(f"{received.size:,} bytes came, the portal lists {stated:,}.")
+            raise CheckFailed(
+                f"{received.size:,} bytes came, the portal lists {stated:,}. Run again; if it stays so, let the item's "
+                "owner save it again in its app, which writes its resources anew."
+            )
         saving.keep("resource", spool, path, length_reach(received), exact_name=exact_name)
 
 
@@ -173,14 +163,15 @@ def fetch_data(saving: Saving, spool: Spool) -> Received:
         if not content.strip() or content.strip() in (EMPTY, b"[]"):
             raise CheckFailed(
                 f"the portal sent {'an empty document' if content else 'nothing'}, although it states "
-                f"{saving.item.size:,} bytes."
+                f"{saving.item.size:,} bytes. Run again; if it stays so, look whether the item still opens in the "
+                "portal, and for its content in an earlier backup."
             )
     return received
 
 
 def json_in(spool: Spool) -> dict[str, Any] | list[Any] | None:
-    """The whole content as one JSON object or list; `None` where it is no such thing."""
-    if _head(spool).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+    """The whole content as one JSON object or list; `None` where it is no such thing, or too large to be looked at."""
+    if spool.size > LARGEST_JSON or _head(spool).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         return None
     try:
         with spool.open() as stream:

@@ -38,7 +38,10 @@ def is_hosted_here(saving: Saving) -> bool:
         saving.described = "It refers to data that this portal does not host; description and url are saved."
         return False
     if not saving.portal.owns(item.url):
-        saving.missing.append("data: the service is hosted, but on a server that the portal does not name as its own")
+        saving.missing.append(
+            "data: the service is hosted, but on a server that the portal does not name as its own, which is sent no "
+            "token. Let an administrator federate that server with the portal"
+        )
         return False
     return True
 
@@ -53,5 +56,5 @@ def _save_overrides(saving: Saving) -> None:
         received = fetch(saving, "data", spool)
         if received.size > 0:
             if json_in(spool) is None:
-                raise CheckFailed("what the portal sent is not JSON.")
+                raise CheckFailed("what the portal sent is not JSON. Run again; if it stays so, save the item again.")
             saving.keep("overrides", spool, "data.json", Reach.PARSED)

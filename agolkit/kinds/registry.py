@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from agolkit.kinds.document import save_document
-from agolkit.kinds.feature_service import save_feature_service
+from agolkit.kinds.feature_service import is_same_beside_rows, save_feature_service
 from agolkit.kinds.file import save_file
+from agolkit.kinds.fingerprint import content_stamp, description_stamp
 from agolkit.kinds.parts import save_description, save_parts
 from agolkit.kinds.reference import HOSTED, save_reference
 from agolkit.kinds.saving import RunContext, Saving
@@ -26,6 +27,8 @@ class Kind:
     save: Callable[[Saving], None]
     plan: str
     """What a run will do to such an item, in plain words."""
+    recipe: int = 1
+    """Raised when what is saved of such an item, or how it is checked, changes: older copies are not reused then."""
 
 
 LOOKS = 2
@@ -75,11 +78,17 @@ def save_item(context: RunContext, item: Item) -> Outcome:
         save_parts(saving)
         kind.save(saving)
         saving.part("item", partial(save_description, saving))
+        content = content_stamp(item, modified=saving.item.raw.get("modified"))
+        description = description_stamp(item, saved=saving.item)
+        saving.stamps |= {"recipe": kind.recipe, "content": content, "description": description}
         # The rows of a service have edit stamps of their own, and its export may move `modified`.
-        if saving.item.modified == item.modified or kind is FEATURE_SERVICE:
+        if saving.item.modified == item.modified or (kind is FEATURE_SERVICE and is_same_beside_rows(saving)):
             break
         if look == LOOKS:
-            saving.missing.append("it was edited while it was saved; the parts may be of different moments")
+            saving.missing.append(
+                "it was edited while it was saved; the parts may be of different moments. Run again when nobody "
+                "edits it"
+            )
         item = saving.item
     context.in_work.pop(item.id, None)  # it is gone already where the item was given up meanwhile
     return saving.outcome(kind=kind.name, attempts=attempts_noted(), seconds=time.monotonic() - began)

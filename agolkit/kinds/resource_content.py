@@ -49,11 +49,15 @@ def note_absent_content(saving: Saving, document: Any = None) -> None:
     """
     item, has_data = saving.item, _has_content(document)
     if PUBLISHED & set(item.type_keywords) and not has_data:
-        saving.missing.append(f"data: the {item.type} is published, but the portal holds nothing in its data")
+        saving.missing.append(
+            f"data: the {item.type} is published, but the portal holds nothing in its data. Let its owner publish "
+            "it again"
+        )
     if saving.resources is None or (plain(item.type) == plain(EXPERIENCE) and has_data):
         return  # a list of resources that could not be had has been noted already
     saving.missing += [
-        f"resource {name}: it holds content of the {item.type}, but the portal does not list it"
+        f"resource {name}: it holds content of the {item.type}, but the portal does not list it. Let its owner open it "
+        "in its app and save it"
         for name in content_resources(item)
         if name not in saving.resources
     ]

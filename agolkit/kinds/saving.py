@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,12 +15,14 @@ from typing import Any
 from agolkit.errors import AgolkitError, CheckFailed, JobFailed, PortalError, SignInError, Stopped, StoreError
 from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
+from agolkit.kinds.under_way import UnderWay
 from agolkit.model import PAYLOADS, Item, Outcome, Part, Reach, Result, shown
 from agolkit.options import BackupOptions
 from agolkit.portal import Portal
 from agolkit.progress import TimedOut
 from agolkit.retry import with_retries
 from agolkit.store import Spool, Store
+from agolkit.trace import step_of, tell_part
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +53,15 @@ class RunContext:
     scratch: Path
     group_titles: Mapping[str, str]
     earlier: EarlierBackups
+    under_way: UnderWay
     in_scope: Set[str] = frozenset()
     """Ids of the items that this run saves."""
+    shared: Mapping[str, Set[str]] = field(default_factory=dict)
+    """Ids of the items that each group has, of the groups whose content could be read."""
     new_bytes: ByteCount = field(default_factory=ByteCount)
     """What the store did not hold before."""
     reused_bytes: ByteCount = field(default_factory=ByteCount)
-    """What was taken from an earlier backup instead of the portal."""
+    """What was taken from an earlier run instead of the portal."""
     in_work: dict[str, Saving] = field(default_factory=dict)
     """Items that are being saved, by id: what there is of an item whose time ran out."""
 
@@ -82,6 +88,8 @@ class Saving:
         """Why there is nothing to save but a description, where that turns out to be so."""
         self.lives_elsewhere = False
         """The data is somebody else's; what is saved of it here does not make the item `verified`."""
+        self.stamps: dict[str, Any] = {}
+        """The fingerprint: what the portal said when this was saved, so that it can be compared the next time."""
         self.is_whole_as_defined = False
         """There is nothing to save but the definition, as of a view whose rows are saved with their source."""
         self.observed = datetime.now(UTC)
@@ -92,12 +100,28 @@ class Saving:
         if trouble:
             self.missing.append(trouble)
 
-    def attempt(self, name: str, save: Callable[[], None]) -> str:
+    def attempt(self, name: str, save: Callable[[], None], *, is_one_of_many: bool = False) -> str:
         """Run `save` for one part; a sentence where it cannot be had, else nothing.
+
+        The log hears of each that saved something, failed or took several attempts; of those that there may be
+        thousands of (`is_one_of_many`) it does not hear that they were saved.
 
         What was received but did not pass its check is asked for again, as are failed jobs on the server; single
         requests have been tried again already.
         """
+        began, before = time.monotonic(), len(self.parts)
+        trouble = "it was not finished, because the run or the time of this item ended"
+        try:
+            with step_of(name) as step:
+                trouble = self._attempted(name, save)
+        finally:
+            saved = 0 if is_one_of_many else sum(part.blob.size for part in self.parts[before:])
+            if trouble or saved or step.attempts > 1:
+                result, seconds = "missing" if trouble else "saved", round(time.monotonic() - began, 3)
+                tell_part(step, name, saved, seconds=seconds, result=result, message=trouble)
+        return trouble
+
+    def _attempted(self, name: str, save: Callable[[], None]) -> str:
         attempts = self.context.options.attempts
         try:
             with_retries(save, attempts=attempts, on=(CheckFailed, JobFailed), sleep=self.portal.sleep)
@@ -114,10 +138,16 @@ class Saving:
         self, name: str, spool: Spool, path: str, reach: Reach, proof: str = "", *, exact_name: str | None = None
     ) -> None:
         """Put a checked part into the store. `path` is safe; `exact_name` is the portal's where that one is not."""
+        self.parts.append(self.stored(name, spool, path, reach, proof, exact_name))
+
+    def stored(
+        self, name: str, spool: Spool, path: str, reach: Reach, proof: str = "", exact_name: str | None = None
+    ) -> Part:
+        """A part, put into the store without being one of the item's own."""
         blob, is_new = self.context.store.add_blob(spool)
         if is_new:
             self.context.new_bytes.add(blob.size)
-        self.parts.append(Part(name, path, blob, reach, proof, exact_name))
+        return Part(name, path, blob, reach, proof, exact_name)
 
     def keep_json(self, name: str, path: str, value: Any, proof: str = "") -> None:
         """Put what is not kept as it was received, such as what several answers told, into one JSON file."""
@@ -156,6 +186,7 @@ class Saving:
             attempts=attempts,
             seconds=seconds,
             message=message,
+            fingerprint=self.stamps if result in (Result.VERIFIED, Result.DESCRIBED) else {},
         )
 
 

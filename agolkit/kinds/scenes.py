@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from agolkit.errors import CheckFailed
-from agolkit.kinds.file import proven_members
+from agolkit.kinds.archive import open_archive, proven_members, read_member
 from agolkit.kinds.jobs import export_into
 from agolkit.kinds.saving import Saving
 from agolkit.model import Reach, Sink
+from agolkit.packed import unpacked
 
 EXPORT_FORMAT = "Scene Package"
 LAYER = "3dSceneLayer.json"
+LARGEST_LAYER = 16 << 20
+"""Bytes of the description of a scene."""
 
 
 def save_scene(saving: Saving, url: str, bounded: Callable[[Sink], Sink]) -> str:
@@ -42,14 +42,14 @@ def save_scene(saving: Saving, url: str, bounded: Callable[[Sink], Sink]) -> str
 
 def _layer_in(path: Path) -> dict[str, Any]:
     """What the package says of its layer."""
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as stream, open_archive(stream) as archive:
         name = next((name for name in archive.namelist() if name in (LAYER, f"{LAYER}.gz")), None)
         if name is None:
             raise CheckFailed(f"the package holds no {LAYER}.")
-        content = archive.read(name)
+        content = read_member(archive, name, most=LARGEST_LAYER)
     try:
-        layer = json.loads(gzip.decompress(content) if name.endswith(".gz") else content)
-    except (ValueError, RecursionError, OSError, EOFError, zlib.error):
+        layer = json.loads(unpacked(content, most=LARGEST_LAYER) if name.endswith(".gz") else content)
+    except (ValueError, RecursionError):
         layer = None
     if not isinstance(layer, dict):
         raise CheckFailed(f"{LAYER} in the package is not JSON.")

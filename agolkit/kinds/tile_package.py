@@ -6,22 +6,22 @@ stores its tiles is not published: of such a package only the zip and its settin
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agolkit.errors import CheckFailed
+from agolkit.kinds.archive import open_archive, read_member
+from agolkit.packed import unpacked
 from agolkit.portal import TileFacts
 from agolkit.progress import beat
 
-BUNDLE = re.compile(r"(?:^|/)L(\d{2,})/R([0-9a-f]{4,})C([0-9a-f]{4,})\.bundle$", re.IGNORECASE)
+BUNDLE = re.compile(r"(?:^|/)L(\d{2,3})/R([0-9a-f]{4,12})C([0-9a-f]{4,12})\.bundle$", re.IGNORECASE)
 HEADER = 64
 SIDE = 128
 """A bundle holds 128 by 128 tiles."""
@@ -29,6 +29,8 @@ INDEX = struct.Struct(f"<{SIDE * SIDE}Q")
 """Each tile's place in the bundle: its offset in the low 40 bits, its length in the others; length 0: no such tile."""
 SETTINGS = {".tpkx": "root.json", ".vtpk": "p12/root.json", ".tpk": "conf.xml"}
 GZIP = b"\x1f\x8b"
+LARGEST_SETTINGS, LARGEST_TILE = 16 << 20, 64 << 20
+"""Bytes, unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def read_package(path: Path, ending: str) -> TilePackage:
     CheckFailed
         It is no tile package, there are no tiles in it, or a bundle is not what its format says.
     """
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as stream, open_archive(stream) as archive:
         names = archive.namelist()
         wanted = SETTINGS[ending]
         settings = next((name for name in names if name == wanted or name.lower().endswith(f"/{wanted}")), None)
@@ -73,7 +75,7 @@ def read_package(path: Path, ending: str) -> TilePackage:
             if not any(name.lower().endswith(".bundle") for name in names):
                 raise CheckFailed("the package holds no tiles.")
             return TilePackage()
-        package = TilePackage(_json(archive.read(settings), wanted))
+        package = TilePackage(_json(read_member(archive, settings, most=LARGEST_SETTINGS), wanted))
         for name in names:
             for place in _places(archive, name):
                 package.tiles += 1
@@ -101,7 +103,7 @@ def prove_origin(path: Path, package: TilePackage, facts: TileFacts, fetch: Call
     if not package.levels <= set(facts.levels):
         strange = ", ".join(map(str, sorted(package.levels - set(facts.levels))))
         raise CheckFailed(f"the package holds tiles of levels that the service does not have ({strange}).")
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as stream, open_archive(stream) as archive:
         same = [_unpacked(fetch(place)) == _unpacked(_tile(archive, place)) for place in package.largest.values()]
     if all(same):
         return True
@@ -141,8 +143,8 @@ def _unpacked(tile: bytes) -> bytes:
     if not tile.startswith(GZIP):
         return tile
     try:
-        return gzip.decompress(tile)
-    except (OSError, EOFError, zlib.error):
+        return unpacked(tile, most=LARGEST_TILE)
+    except ValueError:
         return tile
 
 

@@ -11,14 +11,16 @@ from collections.abc import Iterable
 from functools import partial
 from urllib.parse import quote
 
-from agolkit.errors import PortalError, TooLarge
-from agolkit.kinds.file import keep_file, proven_members
+from agolkit.errors import JobFailed, PortalError, TooLarge
+from agolkit.kinds.archive import proven_members
+from agolkit.kinds.file import keep_file
+from agolkit.kinds.fingerprint import service_stamp
 from agolkit.kinds.jobs import wait_for_job
 from agolkit.kinds.saving import Saving
 from agolkit.kinds.scenes import save_scene
 from agolkit.kinds.tile_package import Place, prove_origin, read_package
 from agolkit.model import Item, Reach, Sink, in_bytes, plain
-from agolkit.portal import TileEstimate, TileFacts, TileService, package_ending
+from agolkit.portal import Portal, TileEstimate, TileFacts, TileService, package_ending
 
 PACKAGES = frozenset(
     plain(item_type)
@@ -37,14 +39,25 @@ PACKAGES = frozenset(
 SERVER = re.compile(r"^(.*/(\w+Server))(?:/|$)")
 """The root of a service, and its type, in the url of an item, which may lead to a layer of it."""
 
+TOO_MANY_TILES = "001564"
+"""The error of an export job that would be larger than the service allows; where it states no estimate, only this says
+so, and asking again does not help."""
+FEWER_TILES = (
+    "The owner can raise the number of tiles that may be exported, in the item's settings, or export packages of a "
+    "part each by hand."
+)
+
 
 def save_tiles(saving: Saving) -> None:
     """Save the package of the service, or else its tiles; without either the service is `partial`."""
+    found = SERVER.match(saving.item.url.partition("?")[0])
+    url, server = (found[1], found[2]) if found else (saving.item.url, "")
+    # Where a service does not tell, its tiles are fetched by every run.
+    stamp = partial(root_stamp, saving.portal, saving.item.url)
+    saving.attempt("service", lambda: saving.stamps.update(service={"root": stamp()}))
     saving.part("source", partial(_save_source, saving))
     if any(part.name == "source" for part in saving.parts):
         return
-    found = SERVER.match(saving.item.url.partition("?")[0])
-    url, server = (found[1], found[2]) if found else (saving.item.url, "")
     match server:
         case "MapServer" | "VectorTileServer" | "ImageServer":
             saving.part("tiles", partial(_save_exported, saving, TileService(saving.portal, url)))
@@ -83,7 +96,12 @@ def _save_exported(saving: Saving, service: TileService) -> None:
         return
     with saving.context.spool() as spool:
         job_id = service.start_export(facts.levels)
-        wait_for_job(lambda: service.job_status(job_id), allowed=options.export_timeout)
+        try:
+            wait_for_job(lambda: service.job_status(job_id), allowed=options.export_timeout)
+        except JobFailed as error:
+            if TOO_MANY_TILES in str(error):
+                raise TooLarge(f"{error} {FEWER_TILES}") from None
+            raise
         address = service.package(job_id)
         service.fetch_package(address, Bounded(spool, options.max_tile_bytes))
         members, ending = proven_members(spool), package_ending(address)
@@ -95,7 +113,10 @@ def _save_exported(saving: Saving, service: TileService) -> None:
             is_same = prove_origin(spool.path(), package, facts, partial(_served_tile, saving, service))
             levels = in_ranges(package.levels)
             if facts.is_exact and (lacking := in_ranges(set(facts.levels) - package.levels)):
-                saving.missing.append(f"tiles of levels {lacking}: the service has them, the package does not")
+                saving.missing.append(
+                    f"tiles of levels {lacking}: the service has them, the package does not. Run again; if it stays "
+                    "so, export a package of these levels by hand"
+                )
             expected = f" ({estimate.tiles:,} estimated)" if estimate.tiles else ""
             proof = f"{package.tiles:,} tiles of levels {levels}{expected}"
             proof += f", {len(package.largest)} of them compared with the service" if is_same else ", by their extent"
@@ -121,10 +142,8 @@ def _too_much(estimate: TileEstimate, facts: TileFacts, most: int) -> str:
             "it, or export a package by hand"
         )
     if estimate.tiles and facts.most_tiles and estimate.tiles > facts.most_tiles:
-        return (
-            f"its {estimate.tiles:,} tiles are more than the service exports at once ({facts.most_tiles:,}); the owner "
-            "can raise that in the item's settings, or export packages of a part each"
-        )
+        at_once = f"more than the service exports at once ({facts.most_tiles:,})"
+        return f"its {estimate.tiles:,} tiles are {at_once}. {FEWER_TILES}"
     return ""
 
 
@@ -161,6 +180,12 @@ def _save_scene(saving: Saving, url: str) -> None:
 def _note_missing(saving: Saving, why: str) -> None:
     # The reason comes early: tables show the beginning of a message only.
     saving.missing.append(f"data: no package saved, and {why}")
+
+
+def root_stamp(portal: Portal, url: str) -> str:
+    """What a service of tiles, scenes or imagery says of itself."""
+    found = SERVER.match(url.partition("?")[0])
+    return service_stamp(portal.get_json(found[1] if found else url))
 
 
 class Bounded:

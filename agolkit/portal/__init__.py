@@ -3,9 +3,9 @@
 The only room that knows `arcgis` and `requests`.
 """
 
+from agolkit.portal.bodies import Received
 from agolkit.portal.check import Finding
 from agolkit.portal.client import ExportJob, Portal
-from agolkit.portal.exchange import Received
 from agolkit.portal.service import AttachmentFact, FeatureService, ServiceLayer, plain_id
 from agolkit.portal.signin import connect
 from agolkit.portal.tile_service import TileEstimate, TileFacts, TileService, package_ending

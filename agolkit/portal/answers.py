@@ -7,7 +7,7 @@ stores have their own. This is the one place that tells them apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -52,8 +52,8 @@ class Refusal:
         return f"{said} ({codes})" if codes else said
 
 
-def refusal_in(answer: object) -> Refusal | None:
-    """The error that a parsed JSON answer is; `None` where it is content.
+def refusal_in(answer: object, *, sent: Collection[str] = ()) -> Refusal | None:
+    """The error that a parsed JSON answer is; `None` where it is content. What was `sent` in secret is not repeated.
 
     An error is `{"error": {"code", "message"}}` whatever stands beside it; else `{"error": …}`, a bare `{"code",
     "message"}` or `{"status": "failure", ...}` with nothing beside that an error would not have: an item whose own
@@ -84,9 +84,9 @@ def refusal_in(answer: object) -> Refusal | None:
         details = "; ".join(str(detail) for detail in details)
     return Refusal(
         code=_whole_number(body.get("code")),
-        words=_without_secrets(str(body.get("message") or "")),
-        message_code=str(body.get("messageCode") or ""),
-        details=_without_secrets(str(details or "")),
+        words=without_secrets(str(body.get("message") or ""), sent),
+        message_code=without_secrets(str(body.get("messageCode") or ""), sent),
+        details=without_secrets(str(details or ""), sent),
     )
 
 
@@ -180,6 +180,8 @@ def _whole_number(value: object) -> int | None:
         return None
 
 
-def _without_secrets(text: str) -> str:
-    """The server's words, in case it echoes what was sent."""
+def without_secrets(text: str, sent: Collection[str] = ()) -> str:
+    """The server's words without tokens, passwords and signatures, which it may repeat, and without what was `sent`."""
+    for secret in filter(None, sent):
+        text = text.replace(secret, "…")
     return _SECRET.sub(r"\1…", text)

@@ -6,11 +6,15 @@ at once, each wave of trouble less, and a 429 holds everybody until the time tha
 A refusal with 429 is the portal's word to all, so it is no attempt of the request that happened to meet it: that one
 waits with the others and is sent again. It counts as an attempt only where the portal, after the wait, let others pass
 and refused it again. Where nothing at all was accepted through ten minutes of such waits, the brake gives up.
+
+Other runs on the same organization hear the same "Retry after 60 sec" at the same moment. Each waits a little longer
+than it was told, at random, so that they do not all come back at once.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import re
 import threading
 import time
@@ -20,6 +24,7 @@ from typing import TypeVar
 
 from agolkit.errors import ConnectionTrouble, PortalError, RateLimited, ServerTrouble, Throttled
 from agolkit.progress import TimedOut, beat, pause
+from agolkit.trace import tell
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +35,8 @@ FIRST_PAUSE = 1.0
 LONGEST_GUESS = 60.0
 LONGEST_PAUSE = 300.0
 """No pause is longer, whatever the portal asks; what it says after that is heard then."""
+SPREAD = 0.1
+"""The share of a pause by which it is longer at most, at random."""
 PATIENCE = 600.0
 """Seconds of pauses in a row, with no request accepted between them, after which the brake gives up."""
 NEAR = 0.9
@@ -64,10 +71,17 @@ class Brake:
     ----------
     most
         Requests in flight, transfers included, that are never exceeded.
+    jitter
+        A number from 0 to 1, another one each time.
     """
 
     def __init__(
-        self, most: int, *, sleep: Callable[[float], None] = pause, clock: Callable[[], float] = time.monotonic
+        self,
+        most: int,
+        *,
+        sleep: Callable[[float], None] = pause,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.say: Callable[[str], object] = log.warning
         """Told once a pause, in one sentence for people."""
@@ -75,6 +89,7 @@ class Brake:
         """The portal's last words, since it has refused everything for too long."""
         self._sleep = sleep
         self._clock = clock
+        self._jitter = jitter
         self._changed = threading.Condition()
         self._most = most
         self._width = float(most)
@@ -247,10 +262,11 @@ class Brake:
                 )
                 return
             guess = min(LONGEST_GUESS, FIRST_PAUSE * 2.0**self._pauses)
-            seconds = min(refusal.retry_after or guess, LONGEST_PAUSE)
+            seconds = min(refusal.retry_after or guess, LONGEST_PAUSE) * (1 + SPREAD * self._jitter())
             if not self._pauses:
                 self._width = max(1.0, self._width / 2)
             self._pauses += 1
             self._waited += seconds
             self._pause_end = now + seconds
+        tell("brake", seconds=round(seconds, 3), message=str(refusal))
         self.say(f"The portal asks for fewer requests; waiting {seconds:,.0f} s.")

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from agolkit.errors import Forbidden, NotAnAnswer, NotFound, UsageError
+from agolkit.portal.answers import without_secrets
 from agolkit.portal.check import Finding, findings
 from agolkit.portal.exchange import Exchange
 from agolkit.portal.session import PortalSession
@@ -243,7 +244,9 @@ class Portal(Exchange):
         """(status in lower case, message) of an export. An unknown status is the caller's to judge, no error here."""
         params = {"jobType": "export", "jobId": job_id}
         answer = self.get_json(f"content/users/{quote(owner, safe='')}/items/{item_id}/status", params)
-        return str(answer.get("status") or "").lower(), _plain(answer.get("statusMessage"))
+        return without_secrets(str(answer.get("status") or "").lower()), without_secrets(
+            _plain(answer.get("statusMessage"))
+        )
 
     def find_by_title(self, owner: str, title: str) -> list[dict[str, Any]]:
         """The items in the root of a user's content that have exactly this title, by the raw listing."""
@@ -344,6 +347,6 @@ def _plain(message: object) -> str:
     text = str(message or "")
     try:
         inner = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return str(inner.get("message") or text) if isinstance(inner, dict) else text

@@ -5,20 +5,27 @@ The smallest repeatable step of the toolkit. Retries happen here and only here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from email.message import Message
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
-import urllib3
 from requests import PreparedRequest, Response
 
-from agolkit.errors import AgolkitError, Forbidden, NotAnAnswer, SignInError, TokenRejected
+from agolkit.addresses import without_query
+from agolkit.errors import (
+    AgolkitError,
+    ConnectionTrouble,
+    Forbidden,
+    NotAnAnswer,
+    PortalError,
+    SignInError,
+    TokenRejected,
+)
 from agolkit.model import Sink
-from agolkit.portal.answers import error_of_refusal, error_of_status, is_html, is_xml_error, not_json, refusal_in
+from agolkit.portal.bodies import Received, read_content, read_head, read_json
 from agolkit.portal.brake import Brake, Turn
 from agolkit.portal.session import PortalSession, connection_errors
 from agolkit.portal.tokens import TOKEN_HEADER, Signature, Tokens, over_https
@@ -28,21 +35,8 @@ from agolkit.retry import with_retries
 T = TypeVar("T")
 
 _SAFE = "/%:@!$&'()*+,;=~"
-CHUNK = 16 * 1024
-"""As many bytes as TLS brings at once; to wait for more would leave a slow transfer without a sign of life."""
-SMALL = 64 * 1024
-"""An answer of more bytes than this is content: no error is that long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A transfer that has arrived completely."""
-
-    size: int
-    stated: int | None
-    """The length that the server stated; `None` where it stated none."""
-    content_type: str
-    file_name: str | None
+MOST_TOKENS = 10
+"""With so many tokens one request is sent, where they are revoked one after the other."""
 
 
 class Exchange:
@@ -140,7 +134,7 @@ class Exchange:
         method = "POST" if post else "GET"
 
         def read(response: Response, what: str, _: Turn) -> dict[str, Any]:
-            answer = _json_of(response, what)
+            answer = read_json(response, what)
             for key, kind in (needs or {}).items():
                 if not isinstance(answer.get(key), kind):
                     raise NotAnAnswer(f"{what}: the answer holds no {key}.")
@@ -148,13 +142,25 @@ class Exchange:
 
         return self._retried(lambda turn: self._answered(turn, method, address, params, read))
 
+    def clock(self) -> datetime | None:
+        """The time by the portal's own clock, to the second; `None` where it does not say. Raises as `get_json`."""
+
+        def read(response: Response, _what: str, _turn: Turn) -> datetime | None:
+            try:
+                stated = parsedate_to_datetime(response.headers.get("Date", ""))
+            except ValueError:
+                return None
+            return stated if stated.tzinfo else stated.replace(tzinfo=UTC)
+
+        return self._retried(lambda turn: self._answered(turn, "GET", "portals/self", None, read))
+
     def act(self, address: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a POST that changes something: sent once, never blindly repeated.
 
         After a `ConnectionTrouble` or a `ServerTrouble` it is not known whether it happened: look first.
         """
         with self.brake.turn() as turn:
-            return self._answered(turn, "POST", address, params, lambda response, what, _: _json_of(response, what))
+            return self._answered(turn, "POST", address, params, lambda response, what, _: read_json(response, what))
 
     def download(
         self,
@@ -179,7 +185,7 @@ class Exchange:
         """
 
         def read(response: Response, what: str, turn: Turn) -> Received:
-            return _stream(response, what, sink, turn, is_own=self.owns(response.url))
+            return read_content(response, what, sink, turn.accept, is_own=self.owns(response.url))
 
         def step(turn: Turn) -> Received:
             sink.restart()
@@ -187,6 +193,15 @@ class Exchange:
             return self._answered(turn, "GET", address, params, read, encoding=encoding, elsewhere=elsewhere)
 
         return self._retried(step)
+
+    def look(self, address: str) -> Received:
+        """What the server says of a file without sending it (`size` is 0); raises what `download` does.
+
+        An error that is told with status 200 cannot be recognised: compare with what was said when the file came.
+        """
+        return self._retried(
+            lambda turn: self._answered(turn, "HEAD", address, {"f": "json"}, _read_head, encoding="identity")
+        )
 
     def _retried(self, step: Callable[[Turn], T]) -> T:
         return with_retries(lambda: self.brake.patiently(step), attempts=self._attempts, sleep=self.sleep)
@@ -208,11 +223,11 @@ class Exchange:
         """
         is_foreign = elsewhere and not self.owns(address)
         url = over_https(address) if is_foreign else self._url(address)
-        what = url.removeprefix(self.rest_url + "/").partition("?")[0]  # a query may hold the right to read
+        what = without_query(url).removeprefix(self.rest_url + "/")
         values = dict(params or {}) if encoding else {"f": "json", **(params or {})}
         query, form = (None, values) if method == "POST" else (values, None)
         headers = {"Accept-Encoding": encoding} if encoding else None
-        renewed = False
+        tokens = good = 0  # rejections after which there was another token to try, and of tokens that are good
         while True:
             beat()
             with connection_errors(what):
@@ -222,7 +237,7 @@ class Exchange:
                     params=query,
                     data=form,
                     headers=headers,
-                    stream=bool(encoding),
+                    stream=True,
                     auth=_bare if is_foreign else self._signature or _bare,
                 )
             token = str(response.request.headers.get(TOKEN_HEADER, "")).removeprefix("Bearer ")
@@ -232,43 +247,71 @@ class Exchange:
             except TokenRejected as rejection:
                 if self._tokens is None or not token:
                     raise
-                if renewed:
-                    self._tokens.note(token, accepted=False)
+                is_other = self._tokens.renew(token)
+                if not is_other and not self.renewable:
+                    raise self._not_renewed(rejection, self._tokens, token) from None
+                tokens, good = tokens + is_other, good + (not is_other)
+                if tokens >= MOST_TOKENS or good >= max(2, self._attempts):
                     raise
-                if not self._tokens.renew(token):
-                    if not self._tokens.renewable:
-                        raise self._not_renewed(rejection) from None
-                    raise
-                renewed = True
                 continue
             finally:
                 response.close()
-            if renewed and self._tokens is not None:
-                self._tokens.note(token, accepted=True)
+            if self._tokens is not None:
+                self._tokens.note_accepted(token)
             return result
 
-    def _not_renewed(self, rejection: TokenRejected) -> AgolkitError:
+    def takes(self, token: str, *, referer: str) -> bool:
+        """Whether the portal takes `token`, whatever its services say to it. Asked once.
+
+        Raises
+        ------
+        PortalError, ConnectionTrouble
+            The portal cannot say. Trying again may help.
+        """
+
+        def signed(request: PreparedRequest) -> PreparedRequest:
+            request.headers[TOKEN_HEADER] = f"Bearer {token}"
+            request.headers["Referer"] = referer
+            return request
+
+        with connection_errors("portals/self"):
+            response = self._session.get(
+                f"{self.rest_url}/portals/self", params={"f": "json"}, auth=signed, stream=True
+            )
+        try:
+            about = read_json(response, "portals/self")
+        except TokenRejected:
+            return False
+        except PortalError as error:
+            if error.transient:
+                raise
+            return True
+        finally:
+            response.close()
+        return bool(about.get("user") or about.get("appInfo"))
+
+    def _not_renewed(self, rejection: TokenRejected, tokens: Tokens, token: str) -> AgolkitError:
         """The error for a rejected token that cannot be renewed; where the portal rejects it too, it ends the run."""
         said = (
             "The portal rejects the token: it has expired, was revoked, or was made for another referer. A token that "
             "was given ready-made cannot be renewed; get a new one, or sign in with user name and password."
         )
         try:
-            with connection_errors("portals/self"):
-                response = self._session.get(f"{self.rest_url}/portals/self", params={"f": "json"})
-            _json_of(response, "portals/self")
-        except TokenRejected:
+            is_taken = tokens.takes(token)
+        except (PortalError, ConnectionTrouble):
+            is_taken = True  # it is not known now
+        if not is_taken:
             return SignInError(said)
-        except AgolkitError:
-            pass  # it says nothing about the token now
         return TokenRejected(said, code=rejection.code, words=rejection.words)
 
     def _url(self, address: str) -> str:
         if "://" not in address:
+            if {".", ".."} & set(address.split("/")):
+                raise PortalError(f"{address}: a name with a dot for a folder would lead elsewhere; it is not asked.")
             # A name with a blank or `#` in it would else end the path; escapes that are there already stay.
             return f"{self.rest_url}/{quote(address.lstrip('/'), safe=_SAFE)}"
         if self._signature is not None and not self.owns(address):
-            raise Forbidden(f"{address.partition('?')[0]} is not on one of this portal's own servers; it is not asked.")
+            raise Forbidden(f"{without_query(address)} is not on one of this portal's own servers; it is not asked.")
         return over_https(address)
 
 
@@ -277,89 +320,5 @@ def _bare(request: PreparedRequest) -> PreparedRequest:
     return request
 
 
-def _json_of(response: Response, what: str) -> dict[str, Any]:
-    """The JSON object of an answer that has been read."""
-    body = response.content
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        answer = None
-    refusal = refusal_in(answer)
-    if refusal is not None:
-        raise error_of_refusal(refusal, what=what, headers=response.headers)
-    if response.status_code >= 300:
-        raise error_of_status(response.status_code, what=what, headers=response.headers)
-    if not isinstance(answer, dict):
-        raise not_json(body, what=what)
-    return answer
-
-
-def _stream(response: Response, what: str, sink: Sink, turn: Turn, *, is_own: bool) -> Received:
-    """Pass the body on to `sink`, once its first bytes show that it is content."""
-    headers = response.headers
-    length = headers.get("Content-Length", "")
-    stated = int(length) if length.isdigit() and "Content-Encoding" not in headers else None
-    file_name = _file_name(headers.get("Content-Disposition", ""))
-    chunks = _chunks(response, what)
-    head = next(chunks, b"")
-    if len(head) < SMALL:
-        # Only a short body can be an error, and only a complete one can be parsed.
-        for chunk in chunks:
-            head += chunk
-            if len(head) >= SMALL:
-                break
-    _refuse_errors(response, what, head, file_name, is_own=is_own)
-    turn.accept()
-    size = 0
-    if head:
-        sink.write(head)
-        size = len(head)
-    for chunk in chunks:
-        sink.write(chunk)
-        size += len(chunk)
-    if stated is not None and size != stated:
-        raise NotAnAnswer(f"{what}: {size:,} bytes arrived, the server stated {stated:,}.")
-    return Received(size, stated, headers.get("Content-Type", ""), file_name)
-
-
-def _refuse_errors(response: Response, what: str, head: bytes, file_name: str | None, *, is_own: bool) -> None:
-    """Raise one of our errors where an answer is not the content that was asked for."""
-    if len(head) < SMALL and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        try:
-            refusal = refusal_in(json.loads(head))
-        except (ValueError, RecursionError):
-            refusal = None
-        if refusal is not None:
-            raise error_of_refusal(refusal, what=what, headers=response.headers)
-    if response.status_code not in (200, 204):
-        raise error_of_status(response.status_code, what=what, headers=response.headers, foreign=not is_own)
-    names = (file_name or "", response.url.partition("?")[0])
-    if is_html(head[:4096]) and not any(name.lower().endswith((".html", ".htm", ".xhtml")) for name in names):
-        raise NotAnAnswer(f"{what}: a web page was answered where a file was expected.")
-    if len(head) < SMALL and is_xml_error(head):
-        raise NotAnAnswer(f"{what}: an error of an object store was answered where a file was expected.")
-
-
-def _chunks(response: Response, what: str) -> Iterator[bytes]:
-    """The body in pieces, each a sign of life; passed on as they come, so that their number can be compared."""
-    encoded = "Content-Encoding" in response.headers
-    raw: urllib3.HTTPResponse = response.raw
-    while True:
-        with connection_errors(what):
-            chunk = raw.read(CHUNK, decode_content=encoded)
-        beat()
-        if not chunk:
-            return
-        yield chunk
-
-
-def _file_name(disposition: str) -> str | None:
-    """The file name of a Content-Disposition header, in whichever of its spellings."""
-    message = Message()
-    message["Content-Disposition"] = disposition
-    name = message.get_filename()
-    if not name:
-        return None
-    with suppress(ValueError):
-        name = name.encode("latin-1").decode("utf-8")  # many servers send UTF-8 where Latin-1 is meant
-    return unquote(name) if "%" in name and "filename*" not in disposition else name
+def _read_head(response: Response, what: str, _: Turn) -> Received:
+    return read_head(response, what)

@@ -15,8 +15,8 @@ from arcgis.gis import GIS
 
 from agolkit.errors import ConnectionTrouble, RateLimited, ServerTrouble
 from agolkit.portal.answers import error_of_status, refusal_in
+from agolkit.portal.bodies import SMALL
 from agolkit.portal.brake import Brake, Turn
-from agolkit.portal.exchange import SMALL
 from agolkit.portal.session import PortalSession
 from agolkit.portal.tokens import TOKEN_HEADER, Signature
 from agolkit.retry import with_retries
@@ -48,13 +48,17 @@ class _CarefulSession(PortalSession):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         response = self._send(request, **kwargs)
-        token, tokens = _token_of(request), self._portal_signature.tokens
         # A rejected request has done nothing, so that a write may be repeated too, if its body is still there.
-        is_repeatable = bool(token) and isinstance(request.body, str | bytes | None)
-        if is_repeatable and _is_rejection(response) and tokens.renew(token):
+        is_repeatable = isinstance(request.body, str | bytes | None)
+        for _ in range(self._attempts):
+            token = _token_of(request)
+            if not (token and is_repeatable and _is_rejection(response)):
+                break
+            tokens = self._portal_signature.tokens
+            if not (tokens.renew(token) or tokens.renewable):
+                break
             response.close()
             response = self._send(self._portal_signature(request), **kwargs)
-            tokens.note(_token_of(request), accepted=not _is_rejection(response))
         return response
 
     def _send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agolkit.errors import NotAnAnswer
 from agolkit.model import Sink
+from agolkit.portal.bodies import Received
 from agolkit.portal.client import Portal
-from agolkit.portal.exchange import Received
 
 OBJECT_IDS_A_REQUEST = 200
 LARGEST_PAGE = 2000
@@ -114,11 +114,19 @@ class FeatureService:
         NotAnAnswer
             The two do not name the same layers. Trying again may help.
         """
-        root, full = self.portal.get_json(self.url), self.portal.get_json(f"{self.url}/layers")
+        root, full = self.root(), self.layers()
         named = [_ids(each) for each in (root, full)]
         if named[0] != named[1]:
             raise NotAnAnswer(f"The service names the layers {named[0]}, but describes the layers {named[1]}.")
         return {"root": root, "layers": full}
+
+    def root(self) -> dict[str, Any]:
+        """The service itself; of its layers only ids and names."""
+        return self.portal.get_json(self.url)
+
+    def layers(self) -> dict[str, Any]:
+        """`{"layers": […], "tables": […]}`: each layer and table in full."""
+        return self.portal.get_json(f"{self.url}/layers")
 
     def admin(self) -> dict[str, Any]:
         """The administrator's definition, which holds view sources and filters; for owner and administrators."""
@@ -201,6 +209,28 @@ class FeatureService:
         for group in answer["attachmentGroups"]:
             yield from ((int(group["parentObjectId"]), info) for info in group.get("attachmentInfos") or ())
 
+    def attachment_counts(self, layer_id: int) -> list[tuple[int, int]]:
+        """(object id, number of attachments) of the rows of a layer that have some.
+
+        Only where the layer `supportsQueryAttachmentsCountOnly`.
+        """
+        params = {"definitionExpression": "1=1", "returnCountOnly": "true", "resultRecordCount": "100000"}
+        address = f"{self.url}/{layer_id}/queryAttachments"
+        counts: dict[int, int] = {}
+        while True:
+            answer = self.portal.get_json(address, params, post=True, needs={"attachmentGroups": list})
+            try:
+                page = {int(group["parentObjectId"]): int(group["count"]) for group in answer["attachmentGroups"]}
+            except (KeyError, TypeError, ValueError) as error:
+                raise NotAnAnswer(f"Layer {layer_id} counts its attachments in an unknown form ({error!r}).") from None
+            is_new = not page.keys() <= counts.keys()
+            counts |= page
+            if not answer.get("exceededTransferLimit"):
+                return sorted(counts.items())
+            if not is_new:
+                raise NotAnAnswer(f"Layer {layer_id} counts the attachments of {len(counts):,} rows only.")
+            params["resultOffset"] = str(len(counts))
+
     def changes(self, layer: ServiceLayer, since: int) -> dict[str, Any]:
         """What was edited in a layer since a generation of its change tracking: ids of rows, and attachments.
 
@@ -237,11 +267,19 @@ class FeatureService:
             raise NotAnAnswer(f"Layer {layer.name!r} did not list its object ids.")
         return array("q", sorted(_object_id(each, layer) for each in answer["objectIds"] or ()))
 
-    def fetch_rows(self, layer: ServiceLayer, first: int, last: int, sink: Sink) -> Received:
+    def fetch_row_range(self, layer: ServiceLayer, first: int, last: int, sink: Sink) -> Received:
         """Stream the query answer with all rows from object id `first` to `last`, geometry in full, into `sink`."""
+        name = layer.object_id_field
+        return self._fetch_where(layer, f"{name}>={first} AND {name}<={last}", sink)
+
+    def fetch_rows(self, layer: ServiceLayer, object_ids: Sequence[int], sink: Sink) -> Received:
+        """Stream the query answer with the rows of these object ids, geometry in full, into `sink`."""
+        return self._fetch_where(layer, f"{layer.object_id_field} IN ({','.join(map(str, object_ids))})", sink)
+
+    def _fetch_where(self, layer: ServiceLayer, where: str, sink: Sink) -> Received:
         params = {
             "f": "json",
-            "where": f"{layer.object_id_field}>={first} AND {layer.object_id_field}<={last}",
+            "where": where,
             "outFields": "*",
             "orderByFields": layer.object_id_field,
             "returnGeometry": "true",

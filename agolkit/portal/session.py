@@ -12,7 +12,7 @@ import os
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,12 +26,17 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from agolkit.errors import ConnectionTrouble, NotAnAnswer, PortalError, Unreachable, UsageError
+from agolkit.portal.connections import ConnectionPool, Trickle
 from agolkit.portal.tokens import TOKEN_HEADER
 
 _CUT_OFF = (urllib3.exceptions.IncompleteRead, http.client.IncompleteRead)
 _SILENCE = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
 HOSTS = 32
 """Hosts to which connections are kept open."""
+REDIRECTS = 5
+"""Redirects that one request follows."""
+SHORT = 1024
+"""Bytes of a redirect's body that are read, so that the connection can be kept."""
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -72,9 +77,12 @@ class Pool(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"https": ConnectionPool}
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+        manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+        manager.pool_classes_by_scheme = {"https": ConnectionPool}
+        return manager
 
     def widen(self, width: int) -> None:
         """Keep as many as `width` connections open from now on."""
@@ -90,7 +98,14 @@ class Pool(HTTPAdapter):
         with self._lock:
             self.requests += 1
         kwargs |= {"verify": True, "proxies": self._proxies_for(request.url or "")}
-        return super().send(request, *args, **kwargs)
+        response = super().send(request, *args, **kwargs)
+        if response.is_redirect:
+            # `requests` would read the whole body, however long, before it follows.
+            with suppress(urllib3.exceptions.HTTPError):
+                response.raw.read(SHORT, decode_content=False)
+            response.raw.close()
+            response.raw = None
+        return response
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         """The system's proxies for the host of `url`, looked up once. This machine itself is never behind one."""
@@ -115,6 +130,7 @@ class PortalSession(requests.Session):
         self.pool = pool
         self.connect_timeout = connect_timeout
         self.idle_timeout = idle_timeout
+        self.max_redirects = REDIRECTS
         self.trust_env = False  # no netrc, and proxies once a host: see Pool
         self.adapters.clear()
         self.mount("https://", pool)
@@ -154,13 +170,17 @@ class PortalSession(requests.Session):
 
 @contextmanager
 def connection_errors(what: str) -> Iterator[None]:
-    """Turn what `requests` and `urllib3` raise when an answer does not arrive into our errors."""
+    """Turn what `requests` and `urllib3` raise when an answer does not arrive into our errors.
+
+    Theirs are not chained: they hold the whole address, which after a redirect is the right to read, and a traceback
+    shows it.
+    """
     try:
         yield
-    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
-        raise PortalError(f"{what}: the portal leads to an address that is not https; it is not followed.") from error
-    except requests.exceptions.TooManyRedirects as error:
-        raise PortalError(f"{what}: the portal redirects in a circle.") from error
+    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL):
+        raise PortalError(f"{what}: the portal leads to an address that is not https; it is not followed.") from None
+    except requests.exceptions.TooManyRedirects:
+        raise PortalError(f"{what}: the portal redirects in a circle.") from None
     except (
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,
@@ -174,12 +194,15 @@ def connection_errors(what: str) -> Iterator[None]:
             raise Unreachable(
                 f"{what}: the server's certificate is not trusted ({untrusted.verify_message}). If the portal uses a "
                 "certificate of your own organization, give its CA file as ca_bundle (AGOLKIT_CA_BUNDLE)."
-            ) from error
+            ) from None
         if any(isinstance(cause, _CUT_OFF) for cause in causes):
-            raise NotAnAnswer(f"{what}: the answer was cut off.") from error
+            raise NotAnAnswer(f"{what}: the answer was cut off.") from None
+        trickle = next((cause for cause in causes if isinstance(cause, Trickle)), None)
+        if trickle is not None:
+            raise ConnectionTrouble(f"{what}: the answer comes too slowly ({trickle}).") from None
         if any(isinstance(cause, _SILENCE) for cause in causes):
-            raise ConnectionTrouble(f"{what}: no byte arrived within the time allowed.") from error
-        raise ConnectionTrouble(f"{what}: the connection failed ({_first_words(causes[-1])}).") from error
+            raise ConnectionTrouble(f"{what}: no byte arrived within the time allowed.") from None
+        raise ConnectionTrouble(f"{what}: the connection failed ({_first_words(causes[-1])}).") from None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -9,9 +9,11 @@ import os
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from agolkit.addresses import without_query
 from agolkit.errors import (
     ConnectionTrouble,
     NotAnAnswer,
@@ -96,7 +98,7 @@ def connect(
     unsigned = Exchange(session, rest_url)  # its `act` sends once; trying again is decided here
     try:
         tokens = with_retries(
-            lambda: _tokens(unsigned, wanted, expiration_minutes, clock), attempts=attempts, sleep=sleep
+            lambda: _tokens(unsigned, wanted, expiration_minutes, clock, sleep), attempts=attempts, sleep=sleep
         )
         hosts = {host_of(rest_url)}
         portal.sign_with(tokens, Signature(tokens, hosts, referer=wanted.referer))
@@ -144,14 +146,17 @@ def _find_rest_url(session: PortalSession, url: str, *, attempts: int, sleep: Ca
     """The root of the REST API behind an address as people copy it from a browser."""
     text = url.strip()
     if text.lower().startswith("http://"):
-        raise UsageError(f"{text} is not encrypted: the password would travel in the open. Use https://.")
-    parts = urlsplit(text if "://" in text else f"https://{text}")
+        raise UsageError(
+            f"{without_query(text)} is not encrypted: the password would travel in the open. Use https://."
+        )
+    address = text if "://" in text else f"https://{text}"
     try:
-        port = parts.port
+        parts = urlsplit(address)
+        is_address = parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
     except ValueError:
-        port = -1
-    if parts.scheme != "https" or not parts.hostname or port == -1 or parts.username:
-        raise UsageError(f"{parts.hostname or url!r} is not an address of a portal, such as https://www.arcgis.com.")
+        is_address = False
+    if not is_address:
+        raise UsageError(f"{without_query(address)} is not an address of a portal, such as https://www.arcgis.com.")
     path = re.split(r"/(?:home|sharing|apps|index\.html)(?:/|$)", parts.path.rstrip("/") + "/")[0].rstrip("/")
     host = parts.netloc
     # Enterprise portals live below a context that people forget.
@@ -174,7 +179,7 @@ def _find_rest_url(session: PortalSession, url: str, *, attempts: int, sleep: Ca
             if isinstance(info.get("authInfo"), dict) or "owningSystemUrl" in info:
                 return rest_url
         looked = " and ".join(f"https://{host}{base}/sharing/rest" for base in bases)
-        raise UsageError(f"There is no portal at {url.strip()}: nothing that is one answers at {looked}.")
+        raise UsageError(f"There is no portal at {without_query(text)}: nothing that is one answers at {looked}.")
 
     try:
         return with_retries(find, attempts=attempts, sleep=sleep)
@@ -186,15 +191,20 @@ def _find_rest_url(session: PortalSession, url: str, *, attempts: int, sleep: Ca
         raise Unreachable(f"https://{host} answers, but is out of service now. {error}") from error
 
 
-def _tokens(unsigned: Exchange, wanted: Credentials, minutes: float, clock: Clock) -> Tokens:
+def _tokens(
+    unsigned: Exchange, wanted: Credentials, minutes: float, clock: Clock, sleep: Callable[[float], None]
+) -> Tokens:
     """The keeper of the token that a sign-in gives, with its first token in hand."""
     if wanted.grant is not None:
-        return Tokens(wanted.grant, renewable=wanted.renewable, clock=clock)
-    if wanted.token:
+        grant, renewable = wanted.grant, wanted.renewable
+    elif wanted.token:
         given = Token(wanted.token)
-        return Tokens(lambda: given, renewable=False, clock=clock)
-    make = _password_grant if wanted.username else _application_grant
-    return Tokens(make(unsigned, wanted, minutes), clock=clock)
+        grant, renewable = lambda: given, False
+    else:
+        make = _password_grant if wanted.username else _application_grant
+        grant, renewable = make(unsigned, wanted, minutes), True
+    takes = partial(unsigned.takes, referer=wanted.referer)
+    return Tokens(grant, takes=takes, renewable=renewable, clock=clock, sleep=sleep)
 
 
 def _password_grant(unsigned: Exchange, wanted: Credentials, minutes: float) -> Grant:

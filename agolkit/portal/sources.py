@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import configparser
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from agolkit.errors import SignInError, UsageError
 from agolkit.options import nearest
@@ -13,6 +16,10 @@ from agolkit.portal.tokens import Grant, Token
 
 # What arcgis sends and binds its tokens to, so that a token made with it is good here, and the other way round.
 REFERER = "http"
+T = TypeVar("T")
+
+KEYRING_TIMEOUT = 30.0
+"""Seconds for the system's keyring, and for the person who may have to open it."""
 _KEYRING_SERVICE = "arcgis_python_api_profile_passwords"
 
 
@@ -82,7 +89,7 @@ def from_profile(wanted: Credentials) -> Credentials:
     password = wanted.password
     if username and not password:
         try:
-            credential = keyring.get_credential(_KEYRING_SERVICE, name)
+            credential = _in_time(lambda: keyring.get_credential(_KEYRING_SERVICE, name))
         except keyring.errors.KeyringError:
             credential = None
         if credential is None:
@@ -139,6 +146,26 @@ def from_pro(wanted: Credentials) -> Credentials:
 
     signed_in = arcpy.GetSigninToken() or {}
     return replace(wanted, url=arcpy.GetActivePortalURL(), referer=signed_in.get("referer", REFERER), grant=grant)
+
+
+def _in_time(ask: Callable[[], T]) -> T:
+    """The keyring's answer. A locked one asks a person to open it, and of a scheduled run nobody sees the question."""
+    asked: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            asked.set_result(ask())
+        except Exception as error:
+            asked.set_exception(error)
+
+    threading.Thread(target=run, name="agolkit-keyring", daemon=True).start()  # one that may wait for ever ends with us
+    try:
+        return asked.result(KEYRING_TIMEOUT)
+    except TimeoutError:
+        raise UsageError(
+            f"This system's keyring has not answered within {KEYRING_TIMEOUT:,.0f} seconds; it may be locked and wait "
+            "for a person. Unlock it, or set AGOLKIT_USERNAME and AGOLKIT_PASSWORD or AGOLKIT_PASSWORD_FILE instead."
+        ) from None
 
 
 def _password_of_file(path: str | None) -> str | None:

@@ -15,8 +15,9 @@ from urllib.parse import quote, urlsplit
 
 from agolkit.errors import NotAnAnswer
 from agolkit.model import Sink
+from agolkit.portal.answers import without_secrets
+from agolkit.portal.bodies import Received
 from agolkit.portal.client import Portal
-from agolkit.portal.exchange import Received
 
 COMPACT = "esriMapCacheStorageModeCompactV2"
 PACKAGES = (".tpkx", ".vtpk", ".tpk")
@@ -120,7 +121,8 @@ class TileService:
         job = self._job(job_id)
         said = str(job.get("jobStatus") or job.get("status") or "")
         messages = [each.get("description") for each in job.get("messages") or () if isinstance(each, dict)]
-        return STATES.get(said, said), str(job.get("message") or (messages[-1] if messages else "") or "")
+        reason = job.get("message") or (messages[-1] if messages else "") or ""
+        return STATES.get(said) or without_secrets(said), without_secrets(str(reason))
 
     @_in_known_form("The estimate of the export")
     def estimate(self, job_id: str) -> TileEstimate:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 from agolkit.manifest import read_outcomes
 from agolkit.model import Outcome
+from agolkit.news import find_news
 from agolkit.report.beside import look_beside
 from agolkit.report.page import report_page
 from agolkit.store.base import Store
@@ -23,7 +25,7 @@ def make_report(store: Store, outcomes: Sequence[Outcome], facts: Mapping[str, A
 
     `facts` is what `backup.json` says of the run; of a killed run, how it began.
     """
-    beside = look_beside(store, facts["name"], outcomes)
+    beside = replace(look_beside(store, facts["name"], outcomes), news=find_news(store, facts, outcomes))
     return report_page(outcomes, facts, beside=beside, location=store.location)
 
 

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
-from agolkit.manifest import read_outcomes
+from agolkit.manifest import LOOK_BACK, read_outcomes
 from agolkit.model import Outcome, Result
+from agolkit.news import News
 from agolkit.store.base import Store
 
 log = logging.getLogger(__name__)
-
-LOOK_BACK = 30
-"""Earlier backups that are looked at: those of a month of nights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,8 @@ class Beside:
     """Earlier backups that were read for it."""
     unread: tuple[str, ...] = ()
     """What of the organization itself could not be read, each with the reason."""
+    news: News | None = None
+    """What is new since the last complete backup of the scope."""
 
 
 def look_beside(store: Store, backup: str, outcomes: Iterable[Outcome]) -> Beside:
@@ -56,5 +56,5 @@ def _unread(store: Store, backup: str) -> tuple[str, ...]:
     content = store.find(f"backups/{backup}/organization.json")
     try:
         return tuple(str(sentence) for sentence in json.loads(content or b"")["missing"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ("organization.json is missing or cannot be read",)

@@ -9,12 +9,10 @@ from html import escape
 from typing import Any
 
 from agolkit.model import Outcome, Result, in_bytes
+from agolkit.news import CHOOSING
 from agolkit.report.beside import Beside
 from agolkit.report.figures import by_size, count, size_is_unknown, size_of, size_text
 from agolkit.report.pieces import ITEM_COLUMNS, MEANING, TOP, row, value_text
-
-_CHOOSING = ("folders", "owners", "groups", "types", "query")
-"""Options that choose the items of a backup."""
 
 _TO_BE_VERIFIED = (Result.FAILED, Result.PARTIAL, Result.STOPPED, Result.EXCLUDED)
 """What an item may be that could be verified: one whose data is somewhere else never is."""
@@ -30,7 +28,7 @@ def not_protected(outcomes: Sequence[Outcome], facts: Mapping[str, Any], beside:
         if outcome.result is not Result.VERIFIED or outcome.left_out:
             listed[outcome.result].append(outcome)
     options = facts.get("options", {})
-    chosen = [f"{name}: {value_text(options[name])}" for name in _CHOOSING if options.get(name)]
+    chosen = [f"{name}: {value_text(options[name])}" for name in CHOOSING if options.get(name)]
     choice = (
         "<p>This backup covers a choice of items. What lies outside it is not counted here: "
         f"{escape('; '.join(chosen))}.</p>"

@@ -28,6 +28,7 @@ from agolkit.report.figures import (
     sums,
 )
 from agolkit.report.gaps import not_protected
+from agolkit.report.newest import whats_new
 from agolkit.report.pieces import ITEM_COLUMNS, MEANING, TOP, row, value_text
 
 OLD_YEARS = 3
@@ -58,6 +59,7 @@ def report_page(outcomes: Sequence[Outcome], facts: Mapping[str, Any], *, beside
     body = (
         f"<header><h1><bdi>{escape(name)}</bdi></h1>"
         f"<p>Backup of {started}, {escape(facts['state'])}</p></header>\n<main>\n"
+        + whats_new(beside.news)
         + _coverage(outcomes, facts)
         + not_protected(outcomes, facts, beside)
         + _by_type(outcomes)
@@ -88,7 +90,7 @@ def _coverage(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> str:
         if items[result]
     )
     ended = {
-        "stopped": "<p>This run was stopped before all items were reached.</p>",
+        "stopped": _stopped(facts.get("stopped_by", ""), items[Result.STOPPED]),
         "unfinished": "<p>This run did not end properly. Only what it had finished is listed here.</p>",
     }.get(facts["state"], "")
     return (
@@ -100,6 +102,15 @@ def _coverage(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> str:
         f"{f'; the size of {count(unknown)} is not known' if unknown else ''}</p>{_bar(sizes)}</div></div>\n"
         f'<table><thead><tr><th scope=col>Result<th scope=col class="number">Items'
         f'<th scope=col class="number">Size</thead>\n<tbody>{rows}</table></section>\n'
+    )
+
+
+def _stopped(why: str, not_reached: int) -> str:
+    """Why the run ended before its time, and what that means."""
+    left = f"{count(not_reached)} not reached. " if not_reached else ""
+    return (
+        f'<div class="ended"><p><b>This run ended before its time.</b> {escape(why)}</p>'
+        f"<p>{left}The next run of this scope goes on from here.</p></div>"
     )
 
 

@@ -51,7 +51,8 @@ def render(content: Mapping[str, Any] | Sequence[Any], form: str) -> Response:
     """Return `content` in the form that the parameter `f` asked for; without `f` it is an HTML page."""
     if form == "json":
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-        return Response(text, media_type="application/json;charset=utf-8")
+        # Half a surrogate pair, which a title cut in the middle of an emoji ends with, can only be escaped.
+        return Response(text.encode(errors="backslashreplace"), media_type="application/json;charset=utf-8")
     pretty = json.dumps(content, ensure_ascii=False, indent=2)
     if form == "pjson":
         return Response(pretty, media_type="application/json;charset=utf-8")

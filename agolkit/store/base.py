@@ -84,7 +84,7 @@ class Store(Storage):
             facts = json.loads(content)
             major = int(str(facts["format"]).split(".")[0])
             self.portal_id, self.portal_name = facts["portal_id"], facts["portal_name"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreDamaged(
                 f"{self.location}/store.json cannot be read; restore it from a copy of the store."
             ) from error
@@ -211,17 +211,20 @@ class Store(Storage):
         *,
         label: str = "",
         tree: Tree = "auto",
+        since_full: int = 0,
         options: Mapping[str, Any] | None = None,
     ) -> Draft:
         """Begin a backup under a name of its own. Hold the lease.
 
-        With `options`, those of the run, a later run can tell whether it may take this backup up.
+        With `options`, those of the run, a later run can tell whether it may take this backup up. `since_full` says
+        how many runs it is since one fetched everything, also what has not changed; 0: this one does.
         """
         self._check_writable()
         self._proven.clear()  # each run looks for itself: a program may keep a store open for weeks
         name = layout.backup_name(started)
         facts: dict[str, Any] = {"started": to_stamp(started), "scope": scope, "label": label}
-        facts |= {"agolkit": agolkit_version()} | ({} if options is None else {"options": dict(options)})
+        facts |= {"agolkit": agolkit_version(), "full": since_full == 0, "since_full": since_full}
+        facts |= {} if options is None else {"options": dict(options)}
         number = 1
         while not self.swap(f"backups/{name}/journal/000000.jsonl", None, json.dumps({"run": facts}).encode() + b"\n"):
             number += 1
@@ -264,7 +267,7 @@ class Store(Storage):
                 begun = self.find(f"backups/{backup}/journal/000000.jsonl") or b"{}"
                 facts = {"state": "unfinished", **json.loads(begun).get("run", {})}
             return {"name": backup, "state": facts["state"], **facts}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreDamaged(
                 f"The backup {backup} in {self.location} has a backup.json that cannot be read."
             ) from error
@@ -273,9 +276,9 @@ class Store(Storage):
         """One row per backup, oldest first.
 
         Columns: `name`, `state` (`complete`, `stopped`, `unfinished`: killed, or still running), `scope`, `label`,
-        `started` and `finished` (UTC), `items`, one number for each result, `saved_bytes` (what the backup holds),
-        `fetched_bytes` (what this run transferred), `new_bytes` (what the store did not hold before), `agolkit`.
-        Numbers of an unfinished backup are missing.
+        `stopped_by` (why a run ended before its time), `started` and `finished` (UTC), `items`, one number for each
+        result, `saved_bytes` (what the backup holds), `fetched_bytes` (what this run transferred), `new_bytes` (what
+        the store did not hold before), `agolkit`. Numbers of an unfinished backup are missing.
         """
         from agolkit.store.listing import list_backups
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agolkit.store.base import Store
 
 
-_BEGINNING = ("started", "scope", "label", "agolkit", "options", "forgotten", "forgetting")
+_BEGINNING = ("started", "scope", "label", "agolkit", "full", "since_full", "options", "forgotten", "forgetting")
 """What `backup.json` says of how a backup began, and of what was removed from it since."""
 
 
@@ -43,7 +43,7 @@ class Draft:
         self.tree = tree
         """What the tree is made of: `links`, `copy` or `none`."""
         self.files: dict[str, Blob] = {}
-        """What was written beside the tree and the journal, by path; `backup.json` lists it."""
+        """What was written beside the tree, the journal and the log's segments, by path; `backup.json` lists it."""
 
     @property
     def location(self) -> str:
@@ -54,6 +54,13 @@ class Draft:
         """Write a file of the backup, whole and durably, replacing one of that name."""
         with Spool(in_memory=len(content)) as spool:
             spool.write(content)
+            self._keep(path, spool)
+
+    def write_pieces(self, path: str, pieces: Iterable[bytes]) -> None:
+        """Write a file of the backup as `write` does, of pieces that need not fit into memory together."""
+        with Spool() as spool:
+            for piece in pieces:
+                spool.write(piece)
             self._keep(path, spool)
 
     def put_file(self, path: str, source: Path) -> None:
@@ -86,7 +93,7 @@ class Draft:
     def _keep(self, path: str, spool: Spool) -> None:
         self.store.keep(f"backups/{self.name}/{path}", spool)
         self.store.flush()
-        if not path.startswith("journal/"):
+        if not path.startswith(("journal/", "log/")):
             self.files[path] = Blob(spool.sha256, spool.size)
 
 

@@ -45,7 +45,7 @@ def read_facts(lock: bytes | None) -> dict[str, Any]:
     """The facts of a lock; none where it is absent or was torn by a crash."""
     try:
         facts = json.loads(lock or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
 

@@ -117,7 +117,7 @@ class Lease:
         return holder is None or holder.lives is False or holder.silent >= self._stale_after
 
     def _busy(self) -> str:
-        holder = find_holder(self._store)
+        holder = self._store.holder()
         if holder is None:
             return f"Somebody has released the store {self._store.location} meanwhile."
         return f"The store {self._store.location} is held by {holder}. {_ADVICE}"
@@ -149,11 +149,16 @@ def release(store: Store) -> Holder | None:
     is_quiet = holder.lives is False or holder.silent >= QUIET
     released = json.dumps({**holder.facts, "state": "released"}, indent=1).encode() + b"\n"
     if not is_quiet or not store.swap(LOCK, held, released):
-        raise StoreBusy(
-            f"The store {store.location} is held by {holder}. It is not released: end that run first, and try again "
-            f"when it has given no sign of life for {counted(round(QUIET), 'second')}."
-        )
+        raise not_released(store, holder)
     return holder
+
+
+def not_released(store: Store, holder: Holder) -> StoreBusy:
+    """What a person is told who wants to end the hold of a run that may live."""
+    return StoreBusy(
+        f"The store {store.location} is held by {holder}. It is not released: end that run first, and try again "
+        f"when it has given no sign of life for {counted(round(QUIET), 'second')}."
+    )
 
 
 def _holder(store: Store, held: bytes | None) -> Holder | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from agolkit.store.base import Store
 
-_TEXTS = ("name", "state", "scope", "label")
+_TEXTS = ("name", "state", "scope", "label", "stopped_by")
 _TIMES = ("started", "finished")
 _NUMBERS = ("items", *(str(result) for result in Result), "saved_bytes", "fetched_bytes", "new_bytes")
 

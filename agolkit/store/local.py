@@ -12,19 +12,23 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
 from agolkit import layout
 from agolkit.errors import CheckFailed, StoreError, StoreFull
 from agolkit.store.base import Store, blob_key
+from agolkit.store.claim import claim_of, find_claimer, holds, remove_left, take
+from agolkit.store.holder import Holder
+from agolkit.store.lease import LOCK, QUIET, not_released
 from agolkit.store.spool import Spool, copy_hashed
 
 T = TypeVar("T")
 
 INCOMING = "incoming"
 """Folder in the store for files that are not complete yet; whoever holds the lease may empty it."""
-LEFT_OVER_AFTER = 600.0
 PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
 """Seconds between the tries of a rename: on Windows a virus scanner may hold a new file for a while."""
 _TOO_MANY_LINKS = 1142  # Windows' own number of EMLINK
@@ -94,33 +98,37 @@ class LocalStore(Store):
                 spool.moved(target)
 
     def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
-        # Whoever makes `<key>.next` may write the key; it becomes the key, or goes away, at once.
         target = self._path(key)
-        claim = target.with_name(target.name + ".next")
+        claim = claim_of(target)
         with self._trouble():
             self._make_folder(target.parent)
-            if (age := self._age(claim)) is not None and age > LEFT_OVER_AFTER:
-                self._discard(claim)
-            try:
-                _write_new(claim, b"")
-            except FileExistsError:
+            ours = take(claim, partial(self._age, claim))
+            if ours is None:
                 return False
             try:
                 if self.find(key) != old:
-                    self._discard(claim)
                     return False
-                claim.write_bytes(new)
-                _flush_file(claim)
-                self._rename(claim, target)
-            except (OSError, StoreError):
-                self._discard(claim)
-                raise
+                arrived = self._incoming()
+                try:
+                    _write_new(arrived, new)
+                    if not holds(claim, ours):
+                        return False
+                    self._rename(arrived, target)
+                finally:
+                    self._discard(arrived)
+            finally:
+                if holds(claim, ours):
+                    self._discard(claim)
             self.flush()
             return True
 
     def age(self, key: str) -> float | None:
         with self._trouble():
             return self._age(self._path(key))
+
+    def now(self) -> datetime:
+        with self._trouble():
+            return datetime.fromtimestamp(self._time(), UTC)
 
     def flush(self) -> None:
         # One at a time: whoever returns from here relies on the folders that another thread is still flushing.
@@ -204,6 +212,22 @@ class LocalStore(Store):
             number += 1
         return False
 
+    # Who holds it
+
+    def holder(self) -> Holder | None:
+        claim = claim_of(self._path(LOCK))
+        with self._trouble():
+            return super().holder() or find_claimer(claim, partial(self._age, claim))
+
+    def unlock(self) -> Holder | None:
+        self._check_writable()
+        claim = claim_of(self._path(LOCK))
+        with self._trouble():
+            claimer = find_claimer(claim, partial(self._age, claim))
+            if claimer and not remove_left(claim, partial(self._age, claim), QUIET):
+                raise not_released(self, claimer)
+        return super().unlock() or claimer
+
     # How they work
 
     def _path(self, key: str) -> Path:
@@ -285,11 +309,15 @@ class LocalStore(Store):
             written = path.stat().st_mtime
         except FileNotFoundError:
             return None
+        return self._time() - written
+
+    def _time(self) -> float:
+        """Seconds since 1970, as the file system stamps a new file."""
         with tempfile.TemporaryFile(dir=self.root) as probe:
             probe.write(b"?")
             probe.flush()
             os.fsync(probe.fileno())
-            return os.fstat(probe.fileno()).st_mtime - written
+            return os.fstat(probe.fileno()).st_mtime
 
     @contextmanager
     def _trouble(self, *, may_be_absent: bool = False) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import datetime
 from typing import IO
 
 from agolkit.errors import StoreError
@@ -44,6 +45,10 @@ class Storage(ABC):
     @abstractmethod
     def age(self, key: str) -> float | None:
         """Seconds since `key` was written, both ends measured by the store's own clock; `None` where nothing is."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The time by the store's own clock."""
 
     @abstractmethod
     def flush(self) -> None:

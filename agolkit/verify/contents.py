@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import lzma
-import xml.etree.ElementTree as ElementTree
-import zipfile
-import zlib
 from typing import IO
 
-from agolkit.kinds.file import ZIP
-from agolkit.kinds.parts import HEAD, picture_ending
+from agolkit.kinds.archive import DAMAGED, ZIP, open_archive
+from agolkit.kinds.metadata import root_name
+from agolkit.kinds.parts import HEAD, LARGEST_JSON
+from agolkit.kinds.picture import picture_ending
 from agolkit.layout import extension
 from agolkit.model import Item, Part, Reach
 
@@ -26,13 +24,12 @@ def trouble_inside(item: Item, part: Part, stream: IO[bytes]) -> str:
             case "thumbnail" | "picture":
                 return "" if picture_ending(stream.read(HEAD)) else "it is not a picture"
             case "metadata":
-                for _event, element in ElementTree.iterparse(stream):
-                    element.clear()
+                root_name(stream)
             case "resource" | "attachment" | "rows" | "attachments":
                 pass  # the first two may be anything; the others are looked at with their service
             case _ if part.reach is not Reach.LENGTH:
                 return _trouble_by_type(part.path, stream)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
+    except ValueError as error:
         return f"it is not well-formed: {error}"
     except RecursionError:
         return ""  # JSON that is nested deeper than Python goes
@@ -52,17 +49,21 @@ def _trouble_by_type(path: str, stream: IO[bytes]) -> str:
 
 def _trouble_in_zip(stream: IO[bytes]) -> str:
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with open_archive(stream) as archive:
             # What is encrypted cannot be tested, and was not when it was saved.
             open_to_all = not any(member.flag_bits & 1 for member in archive.infolist())
             bad = archive.testzip() if open_to_all else None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+    except DAMAGED as error:
         return f"it is not well-formed: {error}"
     except NotImplementedError:
-        return ""  # a compression method that Python does not know
+        return ""  # larger, or made in another way, than what is unpacked here
     return f"{bad} inside it is damaged" if bad else ""
 
 
 def _parsed(stream: IO[bytes]) -> object:
+    """The JSON in a stream; `None` where it is too large to be looked at."""
+    content = stream.read(LARGEST_JSON + 1)
+    if len(content) > LARGEST_JSON:
+        return None
     # As text, because Python refuses to make numbers of more than 4,300 digits, which are well-formed JSON.
-    return json.loads(stream.read(), parse_int=str)
+    return json.loads(content, parse_int=str)

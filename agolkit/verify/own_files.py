@@ -113,6 +113,6 @@ def _no_json(content: bytes, *, by_line: bool) -> str:
     try:
         for text in content.splitlines() if by_line else [content]:
             json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"it is not well-formed: {error}"
     return ""

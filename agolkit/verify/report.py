@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agolkit.errors import StoreDamaged
-from agolkit.model import counted, shown
+from agolkit.model import counted, one_line
 
 SAID = 50
 """Damages, and differences, that the text of a report names; all are in the report itself."""
@@ -26,7 +26,7 @@ class Damage:
 
     def __str__(self) -> str:
         of = f" of {self.title} ({self.item_id})" if self.item_id else ""
-        return f"{self.path}{of}: {self.what}"
+        return one_line(f"{self.path}{of}: {self.what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Difference:
     """How it differs, in words an administrator understands."""
 
     def __str__(self) -> str:
-        return f"{self.title} ({self.item_id}): {self.what}"
+        return one_line(f"{self.title} ({self.item_id}): {self.what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class VerifyReport:
             lines += _some(self.differences)
         elif self.differences is not None:
             lines.append("The portal still holds the same: no item is new, gone or changed since.")
-        return shown("\n".join(lines))
+        return "\n".join(lines)
 
     __repr__ = __str__
 

@@ -10,7 +10,6 @@ from typing import Any
 from portals import connect
 
 import agolkit as ak
-from agolkit import manifest
 from agolkit.entries import outcome_to_json
 from agolkit.manifest import read_outcomes
 from agolkit.model import Result
@@ -21,6 +20,7 @@ from agolkit.store import Store
 
 EDITED = 1_700_000_000_000
 _PAYLOAD = re.compile(r"/items/([0-9a-f]{32})/(?:data|export)$")
+_REUSED = re.compile(r", [\d,]+ reused")
 
 
 def town(items: int = 20) -> Organization:
@@ -57,15 +57,16 @@ def verified(store: Store, backup: str) -> set[str]:
 
 
 def content(store: Store, backup: str = "latest") -> dict[str, Any]:
-    """Every item of a backup by id, without times and numbers of attempts; of an export, which differs each time, the
-    proof alone."""
+    """Every item of a backup by id, without times, numbers of attempts, and what was taken from earlier backups; of an
+    export, which differs each time, the proof alone."""
     found = {}
     for outcome in read_outcomes(store, backup):
         line = outcome_to_json(outcome)
         for name in ("observed", "attempts", "seconds"):
             del line[name]
         for part in line["parts"]:
-            if part["name"] == "geodatabase":
+            part["proof"] = _REUSED.sub("", part.get("proof", ""))
+            if part["name"] in ("geodatabase", "tiles"):
                 del part["sha256"], part["size"]
         found[outcome.item.id] = line
     return found
@@ -76,13 +77,3 @@ def tree(store: Store, backup: str) -> set[str]:
     folder = Path(store.location, "backups", backup)
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {path.as_posix() for path in found if len(path.parts) > 2}
-
-
-def child(url: str, username: str, password: str, ca_bundle: str, place: str) -> None:
-    """A whole backup in a process of its own, which may be killed at any moment.
-
-    The journal is written every three items: a run of thousands of items has as many segments.
-    """
-    manifest.SEGMENT_ITEMS = 3
-    portal = ak.connect(url, username=username, password=password, ca_bundle=ca_bundle)
-    ak.backup(portal, ak.open_store(place), ak.BackupOptions(workers=4, exports=2))

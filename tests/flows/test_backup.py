@@ -133,20 +133,19 @@ def test_the_plan_says_what_the_run_does(run: Run) -> None:
     excluded = {item_id for item_id, outcome in run.outcomes.items() if outcome.result is Result.EXCLUDED}
     assert set(plan.loc[plan["action"] == "exclude", "item_id"]) == excluded
     assert plan["reason"].str.len().min() > 0
-    foreign = plan.set_index("item_id").loc[
-        [item.id for item in run.before.values() if item.type == "Document Link"], "reason"
-    ]
-    assert foreign.str.contains("does not host").all()
+    proven = {item_id for item_id, outcome in run.outcomes.items() if outcome.fingerprint}
+    assert set(plan.loc[plan["action"] == "reuse", "item_id"]) == proven
     assert len(run.store.backups()) == backups
 
 
-def test_a_second_backup_adds_hardly_any_bytes(run: Run) -> None:
+def test_a_second_full_backup_adds_hardly_any_bytes(run: Run) -> None:
     """Blobs are kept by content: what did not change is not stored again, and the first backup still verifies.
 
     An export is made anew, and a zip says when: packages of tiles differ each time.
     """
-    options = ak.BackupOptions(exclude_types=["Feature Service", "Service Definition"])
+    options = ak.BackupOptions(exclude_types=["Feature Service", "Service Definition"], full=True)
     summary = ak.backup(run.portal, run.store, options)
+    assert summary.reused == 0
     parts = [part for outcome in read_outcomes(run.store, "latest") for part in outcome.parts]
     assert summary.new_bytes == sum(part.blob.size for part in parts if part.name == "tiles")
     assert summary.fetched_bytes > 1_000_000
@@ -178,7 +177,11 @@ def test_a_stopped_run_leaves_a_readable_backup(tmp_path: Path) -> None:
     assert summary.counts[Result.VERIFIED] >= 4
     frame = ak.load_items(store, summary.backup)
     assert set(frame["item_id"]) == held
-    assert store.backups()["state"].tolist() == ["stopped"]
+    backups = store.backups()
+    assert (backups["state"].tolist(), backups["stopped_by"].tolist()) == (["stopped"], ["The user stopped the run."])
+    page = store.read(summary.backup, "report.html").decode()
+    left = summary.counts[Result.STOPPED]
+    assert f"</b> The user stopped the run.</p><p>{left} items not reached. The next run of this scope goes on" in page
     assert ak.verify(store, summary.backup, deep=True).ok
 
 

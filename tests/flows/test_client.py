@@ -36,6 +36,7 @@ from agolkit.errors import (
     UsageError,
 )
 from agolkit.portal import Portal, connect
+from agolkit.portal.brake import SPREAD
 from agolkit.progress import Pulse, pulse_of_job
 from agolkit.sandbox import Fault, Sandbox, Settings
 from agolkit.sandbox.organization import Bytes, Item
@@ -309,7 +310,7 @@ def test_the_portal_says_how_long_to_wait(
     sandbox.faults.add(fault)
     sink = Memory()
     portal.download(DATA, sink)
-    assert sum(waits) == pytest.approx(waited, abs=0.5)
+    assert waited - 0.5 <= sum(waits) <= waited * (1 + SPREAD) + 0.5
     assert sink.content == ZIP
     assert sink.restarts == 2
 
@@ -327,10 +328,10 @@ def test_a_portal_that_refuses_everything_is_given_up(
 ) -> None:
     """After ten minutes in which nothing was accepted the portal's own words are the answer; nobody waits longer."""
     sandbox.faults.add(fault)
-    with pytest.raises(Throttled, match=r"429.* refused every request for 10 minutes"):
+    with pytest.raises(Throttled, match=r"429.* refused every request for 1[012] minutes"):
         portal.download(DATA, Memory())
     assert fault.struck == refusals
-    assert sum(waits) == pytest.approx(waited, abs=1)
+    assert waited - 1 <= sum(waits) <= waited * (1 + SPREAD) + 1
     assert portal.item(MAP_ID)["id"] == MAP_ID
 
 
@@ -371,15 +372,15 @@ def sign_ins(sandbox: Sandbox) -> int:
 
 
 @pytest.mark.parametrize("fault", [Fault("/content/", body=INVALID, times=1), Fault("/content/", status=498, times=1)])
-def test_a_rejected_token_is_renewed_and_the_request_repeated(
+def test_a_good_token_that_was_rejected_is_sent_again(
     sandbox: Sandbox, portal: Portal, waits: list[float], fault: Fault
 ) -> None:
-    """498 in the middle of a run: one sign-in, one repetition, no waiting, and nobody notices."""
+    """498 for a token that the portal itself takes: one repetition, no sign-in, no waiting, and nobody notices."""
     sandbox.faults.add(fault)
     sink = Memory()
     portal.download(DATA, sink)
     assert sink.content == ZIP
-    assert sign_ins(sandbox) == 1
+    assert sign_ins(sandbox) == 0
     assert waits == []
 
 
@@ -393,12 +394,12 @@ def test_many_threads_renew_a_token_once(sandbox: Sandbox, portal: Portal) -> No
 
 
 def test_a_service_that_takes_no_token_is_no_storm(sandbox: Sandbox, portal: Portal) -> None:
-    """Where even a new token is rejected, the request fails; the next such answer makes no further sign-in."""
+    """Where a token is rejected that the portal itself takes, the request fails, and nobody signs in again."""
     sandbox.faults.add(Fault("/groups", body=error(499, "Token Required", messageCode="GWM_0003")))
     for _ in range(5):
         with pytest.raises(TokenRejected):
             portal.get_json(GROUPS)
-    assert sign_ins(sandbox) == 1
+    assert sign_ins(sandbox) == 0
     assert portal.item(MAP_ID)["id"] == MAP_ID
 
 

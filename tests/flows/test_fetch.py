@@ -151,6 +151,16 @@ def test_nothing_is_overwritten(store: LocalStore, tmp_path: Path) -> None:
     fetch(store, "latest", tmp_path / "empty")
 
 
+@pytest.mark.parametrize("to", ["", "out", "backups/out.zip", "blobs/../backups/new/out"])
+def test_nothing_is_fetched_into_a_store(store: LocalStore, to: str) -> None:
+    """A store holds what agolkit writes and nothing else: another place has to be named."""
+    save_sample(store)
+    before = files_below(store.root)
+    with pytest.raises(UsageError, match=r"lies in the store .* outside of it"):
+        fetch(store, "latest", store.root / to)
+    assert files_below(store.root) == before
+
+
 @pytest.mark.parametrize("to", ["full/thesis.doc/out", "full/thesis.doc/out.zip"])
 def test_a_place_that_cannot_be_written_is_said(store: LocalStore, tmp_path: Path, to: str) -> None:
     """The operating system's refusal names the place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -21,7 +22,8 @@ from agolkit.errors import NoSuchBackup, StoreBusy, StoreDamaged, StoreError, Us
 from agolkit.forget import forget, plan_forget
 from agolkit.manifest import read_outcomes
 from agolkit.sandbox import Sandbox
-from agolkit.store import LocalStore, Spool, Store
+from agolkit.store import Draft, LocalStore, Spool, Store
+from agolkit.store.seal import sealed
 from agolkit.verify import verify
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "backup.json").read_text("utf-8"))
@@ -116,6 +118,21 @@ def test_what_a_killed_run_had_only_shown_goes_too(store: LocalStore) -> None:
     assert (done.blobs, done.bytes) == (1, len(b"a photo"))
     assert places_of(store.root, b"a photo") == set()
     assert store.names(f"backups/{draft.name}/Web Map") == []
+
+
+def test_kept_rows_and_alarms_of_the_item_go_too(store: LocalStore) -> None:
+    """The rows of a layer that was under way, and the sentence of an alarm that names the item, are its traces too."""
+    save(store, 0, {1: ["one"], 2: ["two"]})
+    killed = save(store, 1, {1: ["one"], 2: ["two"]}, state="killed")
+    Draft(store, killed).write("journal/rows/abc.jsonl.gz", gzip.compress(title(1).encode()))
+    name = NAMES[0]
+    facts = {key: value for key, value in store.summary(name).items() if key != "own_sha256"}
+    alarms = [f"The layer of {title(1)!r} ({item_id(1)}) has 0 rows.", "The account has lost 1 privilege."]
+    Draft(store, name).write("backup.json", sealed(facts | {"alarms": alarms}))
+    forget(store, [item_id(1)])
+    assert places_of(store.root, title(1).encode()) == set()
+    assert store.summary(name)["alarms"] == ["What was said here was removed with an item that it named.", alarms[1]]
+    assert verify(store, name, deep=True).ok
 
 
 def test_a_file_that_never_arrived_goes_too(store: LocalStore) -> None:

@@ -21,15 +21,18 @@ import trustme
 from saved import read_part
 
 import agolkit as ak
+from agolkit.journal import Journal
 from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
 from agolkit.kinds.feature_service import save_contents
 from agolkit.kinds.saving import RunContext, Saving
+from agolkit.kinds.under_way import UnderWay
 from agolkit.model import Item, Outcome, Result
 from agolkit.portal import FeatureService
 from agolkit.portal.client import Portal
 from agolkit.portal.session import Pool, PortalSession, trusted_by_system
 from agolkit.store import Store
+from agolkit.store.lease import utc_now
 
 MODULES = os.environ.get("AGOLKIT_TEST_KOOP", "")
 
@@ -101,7 +104,9 @@ def save(koop: tuple[str, Path], name: str, tmp_path: Path) -> tuple[Outcome, St
     store.bind("k", "Koop")
     options = ak.BackupOptions(feature_format="rows")
     ledger = ExportLedger(portal, "run", announce=lambda _line: None)
-    context = RunContext(portal, store, options, ledger, tmp_path, {}, EarlierBackups(store))
+    draft = store.begin(utc_now(), "default")
+    under_way = UnderWay(draft, Journal(draft))
+    context = RunContext(portal, store, options, ledger, tmp_path, {}, EarlierBackups(store), under_way)
     saving = Saving(context, Item.from_json({"id": "a" * 32, "type": "Feature Service", "title": name}))
     service = FeatureService(portal, f"{url}/{name}/FeatureServer")
     save_contents(saving, service, dict(service.describe()))

@@ -128,7 +128,7 @@ def test_a_layer_of_many_pages_is_complete_and_in_order(
         store, outcomes = back_up(sandbox, tmp_path / "store")
     outcome = outcomes[service.item_id]
     assert outcome.result is Result.VERIFIED
-    assert outcome.checked.startswith("rows content: 330 of 330 ids")
+    assert outcome.checked.startswith("rows content: layer 0, 330 of 330 ids")
     assert ids(rows_of(store, outcome, layer.id), layer) == [number * 3 for number in range(1, 331)]
     assert len(ak.load_layer(store, "latest", service.item_id, layer=layer.id)) == 330
 

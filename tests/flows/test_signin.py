@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from hand_built import PASSWORD, small_organization
 
 from agolkit.errors import AgolkitError, SecondFactorNeeded, SignInError, TokenRejected, Unreachable, UsageError
-from agolkit.portal import Portal, connect
+from agolkit.portal import Portal, connect, sources
 from agolkit.sandbox import Fault, Sandbox, Settings
 
 
@@ -363,6 +364,34 @@ def test_a_profile(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         with pytest.raises(UsageError, match="no password in this system's keyring"):
             connect(profile="bare")
     finally:
+        keyring.set_keyring(before)
+
+
+class _LockedKeyring(_Keyring):
+    """A keyring that waits for a person."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = threading.Event()
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self.opened.wait(10)
+        return super().get_password(service, username)
+
+
+def test_a_locked_keyring_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nobody may be there to unlock it: after its time the message says what to do."""
+    before, locked = keyring.get_keyring(), _LockedKeyring()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setattr(sources, "KEYRING_TIMEOUT", 0.1)
+    (tmp_path / ".arcgisprofile").write_text("[nightly]\nurl = https://gis.example.com\nusername = ann\n")
+    keyring.set_keyring(locked)
+    try:
+        with pytest.raises(UsageError, match="may be locked"):
+            connect(profile="nightly")
+    finally:
+        locked.opened.set()
         keyring.set_keyring(before)
 
 

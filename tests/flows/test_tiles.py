@@ -158,11 +158,13 @@ def test_a_job_that_fails_is_begun_again_and_then_said(mode: Mode, tmp_path: Pat
 
 
 def test_too_many_vector_tiles_are_said_in_the_words_of_the_server(tmp_path: Path) -> None:
-    """A vector tile service gives no estimate; its job says what is wrong."""
+    """A vector tile service gives no estimate; its job says what is wrong, once; what helps is said."""
     with Sandbox(hosting("Vector Tile Service", Tiles(0, 12, HERE, most_exported=3))) as sandbox:
-        _, outcome = backed_up(sandbox, tmp_path, attempts=1)
+        _, outcome = backed_up(sandbox, tmp_path)
+        assert times_asked(sandbox, "/exportTiles") == 1
     assert outcome.result is Result.PARTIAL
     assert "exceeds the maximum allowed number of tiles(3)" in outcome.message
+    assert "The owner can raise the number of tiles" in outcome.message
 
 
 def test_a_job_that_never_ends_is_given_up(tmp_path: Path) -> None:

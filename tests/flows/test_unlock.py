@@ -146,6 +146,53 @@ def test_a_torn_lock_can_be_released(tmp_path: Path) -> None:
     assert store.holder() is None
 
 
+CLAIMER = {"host": "elsewhere", "pid": 7, "process_space": "another computer"}
+
+
+def test_a_claim_that_a_killed_run_left_is_shown_and_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run killed elsewhere while it wrote the lock keeps the next one out; a person may end that after a minute."""
+    store = ak.open_store(tmp_path)
+    store.bind("0123456789abcdef", "Smallville")
+    claim = tmp_path / "lock.next"
+    claim.write_text(json.dumps(CLAIMER))
+    with pytest.raises(StoreBusy, match="held by a run of somebody on elsewhere, process 7"), store.lock("run", "ann"):
+        pass
+    assert unlock(store, "--yes", capsys=capsys)[0] == 11
+    os.utime(claim, (claim.stat().st_mtime - 61,) * 2)
+    assert "process 7" in unlock(store, capsys=capsys)[1]
+    code, out, _ = unlock(store, "--yes", capsys=capsys)
+    assert (code, "It is released." in out) == (0, True)
+    with store.lock("run", "ann") as lease:
+        lease.check()
+
+
+@knows_processes
+def test_a_claim_of_a_process_that_has_ended_here_keeps_nobody_out(tmp_path: Path) -> None:
+    """A process killed in the very moment in which it writes the lock blocks the next run for no time at all."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    store = ak.open_store(tmp_path)
+    store.bind("0123456789abcdef", "Smallville")
+    facts = CLAIMER | {"pid": ended.pid, "process_space": process_space()}
+    (tmp_path / "lock.next").write_text(json.dumps(facts))
+    with store.lock("run", "ann") as lease:
+        lease.check()
+    assert not (tmp_path / "lock.next").exists()
+
+
+@knows_processes
+def test_a_claim_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
+    """As long as its process lives and ten minutes are not over, nobody else writes the lock."""
+    store = ak.open_store(tmp_path)
+    facts = CLAIMER | {"pid": os.getpid(), "process_space": process_space()}
+    (tmp_path / "lock.next").write_text(json.dumps(facts))
+    assert not store.swap("lock", None, b"mine")
+    os.utime(tmp_path / "lock.next", (0, 0))
+    assert store.swap("lock", None, b"mine")
+
+
 def test_a_run_that_lost_the_store_finishes_no_backup(tmp_path: Path) -> None:
     """The run id is looked at again before `backup.json` is written: somebody else may be writing by then."""
     store = ak.open_store(tmp_path / "store")

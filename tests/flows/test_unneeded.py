@@ -104,9 +104,9 @@ def test_after_the_lease_is_lost_nothing_more_is_deleted(store: LocalStore) -> N
     """Another run may rely on what nobody needed a moment ago."""
     save_sample(store)
     blob = add(store, b"needed again")
-    with store.lock("run-1", "ann") as lease, Lease(LocalStore(store.root), "run-2", "bob", stale_after=0):
-        with pytest.raises(StoreBusy, match="lost its hold"):
-            remove_unneeded(store, lease)
+    other = Lease(LocalStore(store.root), "run-2", "bob", stale_after=0)
+    with store.lock("run-1", "ann") as lease, other, pytest.raises(StoreBusy, match="lost its hold"):
+        remove_unneeded(store, lease)
     assert store.blob_size(blob.sha256) == blob.size
 
 

@@ -229,3 +229,23 @@ def test_sources_are_read_from_the_shapes_that_are_known() -> None:
     assert (shown["query"], shown["hidden_fields"]) == ("x = 1", ["secret"])
     joined = next(each["layers"][1] for each in sources if each["service"] == "A")
     assert joined["join"] == {"type": "INNER", "parent": ["k"], "key": ["j"]}
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_view_is_no_better_than_its_source(tmp_path: Path, runs: int) -> None:
+    """Where the source could not be saved whole, the view whose rows stand there is `partial` too, and says why."""
+    org = city.springfield()
+    view = next(item for item in views_of(org) if item.title != JOINED)
+    source = org.services[org.services[view.service or ""].view_of or ""]
+    with Sandbox(org) as sandbox:
+        sandbox.faults.add(Fault(rf"/{source.name}/FeatureServer/\d+/query$", status=500))
+        sandbox.faults.add(Fault(rf"/items/{source.item_id}/.*|/export$", status=500))
+        for _ in range(runs):
+            _, outcomes = back_up(sandbox, tmp_path / "store", attempts=1)
+        outcome = outcomes[view.title]
+        assert outcome.result is Result.PARTIAL
+        assert outcome.message.startswith("rows: those of the view are saved with its source, which is not verified:")
+        assert source.item_id in outcome.message
+        sandbox.faults.clear()
+        _, outcomes = back_up(sandbox, tmp_path / "store")
+        assert outcomes[view.title].result is Result.VERIFIED

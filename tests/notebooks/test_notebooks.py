@@ -23,6 +23,7 @@ import agolkit as ak
 from agolkit import schedule
 from agolkit.errors import SignInError, Stopped, UsageError
 from agolkit.sandbox import Sandbox
+from agolkit.sandbox.organization import Bytes
 
 NOTEBOOKS = schedule.shipped("notebooks")
 EXAMPLES = schedule.shipped("scheduled")
@@ -63,7 +64,7 @@ def test_the_guide_has_every_parameter() -> None:
     assert [(name, ast.literal_eval(value)) for name, value in rows] == list(assigned(cell.source).items())
 
 
-@pytest.mark.parametrize("name", ["backup.ipynb", "explore.ipynb"])
+@pytest.mark.parametrize("name", ["backup.ipynb", "compare.ipynb", "explore.ipynb"])
 def test_notebooks_are_thin_and_stripped(name: str) -> None:
     """At most eight code cells, no functions, no loops, no outputs, and an empty cell where parameters go."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
@@ -196,19 +197,20 @@ def test_every_scheduler_can_hand_parameters_in(inject: Callable[[nbformat.Noteb
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("signed_in")
-def test_nbmake_runs_both_notebooks() -> None:
-    """Both notebooks run from top to bottom as they are: one draws its form, the other a backup that is there."""
+def test_nbmake_runs_all_notebooks() -> None:
+    """They run from top to bottom as they are: one draws its form, the others a backup that is there."""
     portal = ak.connect()
     ak.backup(portal, ak.open_store("backups"), ak.BackupOptions(types=["Feature Service", "PDF"]))
-    for name in ("backup.ipynb", "explore.ipynb"):
+    names = ["backup.ipynb", "compare.ipynb", "explore.ipynb"]
+    for name in names:
         Path(name).write_bytes((NOTEBOOKS / name).read_bytes())
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbmake", "-q", "-p", "no:cacheprovider", "backup.ipynb", "explore.ipynb"],
+        [sys.executable, "-m", "pytest", "--nbmake", "-q", "-p", "no:cacheprovider", *names],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "2 passed" in done.stdout, done.stdout
+    assert "3 passed" in done.stdout, done.stdout
 
 
 @pytest.mark.slow
@@ -222,6 +224,28 @@ def test_explore_under_papermill(signed_in: Sandbox) -> None:
     )
     pictures = [o for cell in executed.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
     assert len(pictures) == 2
+    assert signed_in.log.entries == []
+
+
+@pytest.mark.slow
+def test_compare_under_papermill(signed_in: Sandbox) -> None:
+    """Without more than the store it compares the two newest complete backups, and looks into the item that changed."""
+    store, options = ak.open_store("elsewhere"), ak.BackupOptions(types=["Dashboard", "PDF"])
+    ak.backup(ak.connect(), store, options)
+    dashboard = next(each for each in signed_in.org.items.values() if each.title == "Snow operations")
+    before = dashboard.data
+    assert isinstance(before, Bytes)
+    dashboard.data = Bytes(before.content.replace(b" (indicatorWidget)", b" <b>New</b>"))
+    ak.backup(ak.connect(), store, options)
+    dashboard.data = before
+    signed_in.log.clear()
+    executed = papermill.execute_notebook(
+        NOTEBOOKS / "compare.ipynb", "executed.ipynb", {"store": "elsewhere"}, kernel_name="python3", progress_bar=False
+    )
+    shown = "".join(o["data"]["text/html"] for c in executed.cells for o in c.get("outputs", []) if "data" in o)
+    assert dashboard.id in shown
+    assert "widgets / " in shown
+    assert "<b>New</b>" not in shown
     assert signed_in.log.entries == []
 
 

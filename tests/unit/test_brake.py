@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +46,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def brake(clock: Clock) -> Brake:
-    return Brake(16, sleep=clock.sleep, clock=clock)
+    return Brake(16, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0)
 
 
 def send(brake: Brake, error: AgolkitError | None = None) -> None:
@@ -124,6 +125,23 @@ def test_how_long_a_pause_is(brake: Brake, clock: Clock, asked: float | None, wa
     began = clock.now
     send(brake)
     assert clock.now - began == waited
+
+
+def test_runs_that_were_refused_together_come_back_one_by_one() -> None:
+    """Of twenty runs that are all told to wait a minute none is early, none is very late, and no two are together."""
+    chance = random.Random(7)
+    ends = []
+    for _ in range(20):
+        clock = Clock()
+        brake = Brake(16, sleep=clock.sleep, clock=clock, jitter=chance.random)
+        began = clock.now
+        send(brake, RateLimited("slow down", retry_after=60))
+        send(brake)
+        ends.append(clock.now - began)
+    assert min(ends) >= 60
+    assert max(ends) <= 66
+    assert len({round(end, 2) for end in ends}) == 20
+    assert max(ends) - min(ends) > 4
 
 
 def test_each_pause_in_a_row_is_longer_where_no_time_is_named(brake: Brake, clock: Clock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,8 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from listeners import web_server
+from saved import STARTED, save_sample
 
 import agolkit as ak
+from agolkit.all_items import COLUMNS
 from agolkit.cli import main
 from agolkit.practice import open_sandbox
 from agolkit.sandbox import Sandbox, city
@@ -83,7 +87,7 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> None:
     """Every command is in the help, and each has a help of its own with `--json`."""
     names = ["demo", "backup", "notebooks", "check", "items", "plan", "list", "show", "verify", "fetch", "unlock"]
-    names.append("sandbox")
+    names += ["sandbox", "compare", "history", "forget", "prune", "unpin", "notify"]
     code, said, _ = agolkit("--help")
     assert code == 0
     listed = [line.split()[0] for line in said.partition("Commands:")[2].splitlines() if line.strip()]
@@ -105,11 +109,12 @@ def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> 
         (["backup", "--store", "s", "-p", "workers", "[1"], 2, "YAML"),
         (["backup", "--store", "s", "-p", "password", "x"], 2, "AGOLKIT_PASSWORD"),
         (["backup", "--store", "s", "-p", "interactive", "true"], 2, "interactive must be false"),
-        (["backup", "--store", "s", "-p", "url", "https://me:pw@gis.example.com"], 2, "holds a password"),
+        (["backup", "--store", "s", "-p", "url", "https://me:pw@gis.example.com"], 2, "holds a secret"),
         (["backup", "--store", "s", "--parameters", "none.yaml"], 2, "none.yaml cannot be read"),
         (["items", "--url", "https://gis.example.com", "-p", "wrokers", "3"], 2, "Did you mean 'workers'"),
         (["fetch", "nowhere", "latest", "out"], 10, "There is no store"),
         (["unlock", "nowhere"], 10, "There is no store"),
+        (["notify"], 2, "set AGOLKIT_MAIL_TO"),
         (["sandbox", "--port", "99999999"], 2, "--port"),
     ],
 )
@@ -172,6 +177,23 @@ def test_check_items_and_plan_read_the_portal(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_backup_that_was_stopped_says_why(agolkit: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """`list` and `show` name the reason in plain words, for people; for machines it is a column of `list`."""
+    why = "The portal rejects the token. Get a new one."
+    complete, _ = save_sample(ak.open_store(tmp_path))
+    stopped, _ = save_sample(ak.open_store(tmp_path), started=STARTED.replace(day=24), state="stopped", stopped_by=why)
+    listed = agolkit("list", tmp_path)[1]
+    assert f"{stopped} ended before its time: {why}" in listed
+    assert f"{complete} ended" not in listed
+    rows = json.loads(agolkit("list", tmp_path, "--json")[1])
+    assert [row["stopped_by"] for row in rows] == ["", why]
+    assert (
+        agolkit("show", tmp_path, stopped)[2].strip()
+        == f"This backup ended before its time: {why} 0 items not reached."
+    )
+    assert agolkit("show", tmp_path, complete)[2] == ""
+
+
 def test_a_backup_can_be_listed_shown_verified_and_fetched(
     agolkit: Callable[..., tuple[int, str, str]], town: Sandbox, tmp_path: Path
 ) -> None:
@@ -209,6 +231,74 @@ def test_a_backup_can_be_listed_shown_verified_and_fetched(
     assert agolkit("verify", store, "--deep")[0] == 4
 
 
+@pytest.mark.usefixtures("town")
+def test_what_machines_read_is_documented(
+    agolkit: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--json` each command prints one JSON value, with exactly the keys that the guide names."""
+    monkeypatch.chdir(tmp_path)
+    guide = (Path(__file__).parents[2] / "docs" / "schedule.md").read_text("utf-8")
+    table = guide.partition("## Machine-readable output")[2].partition("\n## ")[0]
+    rows = (line.split("|") for line in table.splitlines() if line.startswith("| `"))
+    documented = {cells[1].strip(" `"): set(re.findall(r"`(\w+)`", cells[2])) for cells in rows}
+    documented["show"] = set(COLUMNS)
+    documented["prune"] = {"plan", "done"}
+    with web_server() as listener:
+        monkeypatch.setenv("AGOLKIT_PING_URL", f"{listener.url}/uuid")
+        item = json.loads(agolkit("items", "-p", "types", "[PDF]", "--json")[1])[0]["item_id"]
+        for command, *rest in (
+            ["backup", "--store", "store", "-p", "types", "[PDF]"],
+            ["check"],
+            ["items"],
+            ["plan", "--store", "store"],
+            ["list", "store"],
+            ["show", "store"],
+            ["verify", "store"],
+            ["fetch", "store", "latest", "out"],
+            ["unlock", "store"],
+            ["unpin", "store"],
+            ["prune", "store", "--keep-last", "1"],
+            ["forget", "store", "--item", item],
+            ["history", "store", item],
+            ["notify"],
+        ):
+            code, said, _ = agolkit(command, *rest, "--json")
+            value = json.loads(said)
+            for each in value if isinstance(value, list) else [value]:
+                assert set(each) == documented[command], command
+            assert code == 0
+        assert [post.path for post in listener.posts] == ["/uuid/start", "/uuid/0", "/uuid/0"]
+
+
+def test_a_run_that_cannot_begin_is_announced(
+    agolkit: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing file, a portal that is not there: the webhook hears of it, and the exit code is that of the run."""
+    monkeypatch.chdir(tmp_path)
+    with web_server() as listener:
+        monkeypatch.setenv("AGOLKIT_WEBHOOK_URL", f"{listener.url}/hook")
+        assert agolkit("backup", "--store", "store", "--parameters", "none.yaml")[0] == 2
+        body = json.loads(listener.posts.pop().content)
+        assert (body["exit_code"], body["subject"]) == (2, "agolkit: no backup of the portal")
+        assert "none.yaml cannot be read" in body["error"]
+        listener.answers = [404]
+        code, _, err = agolkit("backup", "--store", "store", "-p", "scope_name", "surveys", "-p", "workers", "none")
+        assert (code, len(listener.posts)) == (2, 1)
+        assert json.loads(listener.posts[0].content)["subject"] == "agolkit: no backup of the portal (surveys)"
+        assert "The webhook could not be sent. 127.0.0.1 refuses it with 404." in err
+        assert agolkit("backup", "--store", "store", "-p", "dry_run", "true")[0] == 2
+        assert len(listener.posts) == 1
+
+
+def test_wrong_notification_settings_are_said_before_the_run(
+    agolkit: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that is impossible ends with exit code 2, and nothing is started."""
+    monkeypatch.setenv("AGOLKIT_NOTIFY", "never")
+    code, _, err = agolkit("backup", "--store", "store")
+    assert (code, "AGOLKIT_NOTIFY must be one of" in err) == (2, True)
+
+
 def test_a_title_cannot_steer_the_terminal(agolkit: Callable[..., tuple[int, str, str]], town: Sandbox) -> None:
     """Control characters of a title are not sent to the terminal."""
     item = next(item for item in town.org.items.values() if item.type == "PDF")
@@ -223,7 +313,9 @@ def test_notebooks_are_copied_and_never_overwritten(
     code, said, _ = agolkit("notebooks", tmp_path / "mine", "--json")
     assert code == 0
     copied = [Path(path) for path in json.loads(said)]
-    assert {"backup.ipynb", "explore.ipynb", "nightly.yaml", "backup.sh"} <= {path.name for path in copied}
+    assert {"backup.ipynb", "compare.ipynb", "explore.ipynb", "nightly.yaml", "backup.sh"} <= {
+        path.name for path in copied
+    }
     edited = next(path for path in copied if path.name == "nightly.yaml")
     edited.write_text("mine")
     code, _, err = agolkit("notebooks", tmp_path / "mine")

@@ -45,6 +45,24 @@ def test_everything_is_private_and_blobs_are_read_only(store: LocalStore, tree: 
             assert mode == (0o400 if "blobs" in path.parts or path in tree_files else 0o600), path
 
 
+def test_read_only_files_are_cleared(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of a tree are read-only, and Windows removes no such file: they are cleared, and the blobs stay."""
+    name, outcomes = save_sample(store, tree="copy")
+    remove = Path.unlink
+
+    def as_on_windows(path: Path, missing_ok: bool = False) -> None:
+        if path.exists() and not path.stat().st_mode & stat.S_IWRITE:
+            raise PermissionError(errno.EACCES, "read-only", str(path))
+        remove(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", as_on_windows)
+    top = store.root / "backups" / name / "Web Map"
+    assert any(path.is_file() for path in top.rglob("*"))
+    store.clear(f"backups/{name}/Web Map")
+    assert not top.exists()
+    assert all(store.holds(part.blob) for outcome in outcomes for part in outcome.parts)
+
+
 @posix
 def test_the_tree_takes_no_room_where_there_are_hard_links(store: LocalStore) -> None:
     """Each file of the tree is the blob itself under a second name."""

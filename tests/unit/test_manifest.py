@@ -27,6 +27,7 @@ from agolkit.all_items import COLUMNS, all_items_csv
 from agolkit.entries import outcome_from_json, outcome_to_json
 from agolkit.errors import NoSuchBackup, StoreDamaged
 from agolkit.journal import Journal, read_announcements
+from agolkit.kinds.under_way import Stretch, UnderWay, noted_outcomes
 from agolkit.layout import allowed
 from agolkit.manifest import backup_facts, close_backup, load_items, read_outcomes, sum_line, write_manifest
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result
@@ -104,7 +105,13 @@ def test_a_backup_that_is_taken_up_fits_the_schemas_too(store: LocalStore) -> No
     draft = store.resume(name, STARTED)
     described(schemas["backup.json"], json.loads(store.read(name, "backup.json")), resolve)
     Journal(draft).resumed({"run_id": "run-2", "started": "2026-11-23T02:00:00Z"})
-    for segment in ("000000", "000001"):
+    blob = Blob("3f" * 32, 5)
+    photo = Outcome(SERVICE, Result.STOPPED, STARTED, parts=(Part("attachment", "a/1.jpg", blob, Reach.LENGTH),))
+    under_way = UnderWay(draft, Journal(draft))
+    under_way.note(photo)
+    stretch = Stretch(SERVICE.id, 0, "3f" * 32, {"lastEditDate": 1}, 1, 5, {"fields": []}, "4f" * 32)
+    under_way.keep_rows(stretch, b"rows")
+    for segment in ("000000", "000001", "000002", "000003"):
         described(schemas["journal-line.json"], json.loads(store.read(name, f"journal/{segment}.jsonl")), resolve)
     facts = backup_facts(
         draft, [], state="complete", finished=STARTED, options=options, new_bytes=0, portal_url="https://example.org"
@@ -139,6 +146,26 @@ def test_a_finished_backup_is_read_from_its_manifest(store: LocalStore) -> None:
     manifest = store.read(name, "manifest.jsonl.gz")
     assert facts["files"]["manifest.jsonl.gz"]["sha256"] == hashlib.sha256(manifest).hexdigest()
     assert set(facts["files"]) == {"AllItems.csv", "SHA256SUMS", "manifest.jsonl.gz", "organization.json"}
+
+
+def test_what_was_checked_names_the_layers() -> None:
+    """Of up to three layers each says its own numbers; of more there is the sum, so that a row stays readable."""
+
+    def rows(layer: int, of: int) -> Part:
+        proof = f"layer {layer}, {of - 1:,} of {of:,} ids"
+        return Part("rows", f"rows/{layer}.jsonl.gz", Blob("0" * 64, 1), Reach.CONTENT, proof)
+
+    def listed(layer: int, some: str) -> Part:
+        path = f"attachments/{layer}.jsonl.gz"
+        return Part("attachments", path, Blob("0" * 64, 1), Reach.PARSED, f"layer {layer}, {some}")
+
+    item = Part("item", "item.json", Blob("0" * 64, 1), Reach.PARSED)
+    few = Outcome(SERVICE, Result.VERIFIED, NOON, parts=(item, rows(0, 12_409), rows(7, 2)))
+    assert few.checked == "rows content: layer 0, 12,408 of 12,409 ids; rows content: layer 7, 1 of 2 ids; item parsed"
+    lists = (listed(0, "2 listed"), listed(1, "3,000 listed, 4 reused"), listed(2, "0 listed"), listed(3, "1 listed"))
+    many = replace(few, parts=(item, *(rows(layer, 1_001) for layer in range(4)), *lists))
+    lists_said = "attachments parsed: 4 layers, 3,003 listed, 4 reused"
+    assert many.checked == f"rows content: 4 layers, 4,000 of 4,004 ids; item parsed; {lists_said}"
 
 
 def test_backup_json_holds_its_own_hash(store: LocalStore) -> None:
@@ -240,6 +267,24 @@ def test_an_announcement_is_on_the_disk_before_anything_is_made(store: LocalStor
     Journal(draft).announce({"title": "agolkit run-1"})
     assert read_announcements(store, draft.name) == [{"title": "agolkit run-1"}]
     assert read_outcomes(store, draft.name) == []
+
+
+def test_what_is_under_way_is_on_the_disk_at_once_and_never_late(store: LocalStore) -> None:
+    """It is no item of the backup. A job that goes on behind the end of its run writes nothing into the journal."""
+    store.bind("0123456789abcdef", "Smallville")
+    draft = store.begin(NOON, "default")
+    journal = Journal(draft)
+    under_way = UnderWay(draft, journal)
+    part = Part("attachment", "attachments/0/1-1.jpg", Blob("3f" * 32, 5), Reach.LENGTH)
+    under_way.note(Outcome(SERVICE, Result.STOPPED, NOON, parts=(part,), how="fetched"))
+    assert list(segments(store, draft.name)) == [1]
+    assert [(outcome.parts, fetched) for outcome, fetched in noted_outcomes(store, draft.name)] == [
+        ((part,), {part.path})
+    ]
+    assert read_outcomes(store, draft.name) == []
+    journal.close()
+    under_way.note(Outcome(SERVICE, Result.STOPPED, NOON, parts=(part,), how="fetched"))
+    assert list(segments(store, draft.name)) == [1]
 
 
 def test_a_killed_run_is_read_as_far_as_it_came(store: LocalStore) -> None:

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from saved import MAP, begin_sample, sample_outcomes, save_sample
 
 import agolkit as ak
+from agolkit.manifest import LOOK_BACK
 from agolkit.model import Blob, Item, Outcome, Part, Reach, Result, in_bytes
 from agolkit.report import make_report
-from agolkit.report.beside import LOOK_BACK, Beside, look_beside
+from agolkit.report.beside import Beside, look_beside
 from agolkit.report.figures import duration, percent
 from agolkit.report.page import report_page
 from agolkit.store import LocalStore
@@ -127,6 +128,17 @@ def test_an_item_says_when_it_was_last_verified() -> None:
     first = words(section(page(MIXED), "What is not protected"))
     assert first.startswith("No backup before this one tells whether these items were ever verified. Failed")
     assert "never verified" not in first
+
+
+def test_a_run_that_was_stopped_says_why() -> None:
+    """Why the run ended before its time stands first, with how many items it did not reach; safe to open."""
+    stopped = {"state": "stopped", "stopped_by": "The portal refuses <everything>. Try again later."}
+    left = [outcome(number, Result.STOPPED, "not reached") for number in range(10, 22)]
+    said = words(section(page([outcome(1), *left], **stopped), "What is protected"))
+    why = "This run ended before its time. The portal refuses <everything>. Try again later."
+    assert said.startswith(f"{why} 12 items not reached.")
+    assert words(section(page([outcome(1)], **stopped), "What is protected")).startswith(f"{why} The next run")
+    assert "before its time" not in page([outcome(1)])
 
 
 def test_what_is_not_an_item_is_listed_too() -> None:

@@ -11,17 +11,23 @@ from functools import partial
 from typing import Any
 
 from agolkit.kinds.feature_service.attachments import save_attachments
+from agolkit.kinds.feature_service.bookmark import Bookmark
 from agolkit.kinds.feature_service.definition import SERVICE, layers_in
 from agolkit.kinds.feature_service.geodatabase import save_geodatabase
 from agolkit.kinds.feature_service.rows import save_rows
+from agolkit.kinds.feature_service.stamps import service_stamps
 from agolkit.kinds.feature_service.views import find_sources, is_view, leave_rows_to
+from agolkit.kinds.parts import save_parts
 from agolkit.kinds.reference import is_hosted_here, save_overrides
 from agolkit.kinds.saving import Saving
 from agolkit.model import Item
 from agolkit.options import BackupOptions
 from agolkit.portal import FeatureService, ServiceLayer
 
-__all__ = ["formats_for", "save_feature_service"]
+__all__ = ["formats_for", "is_same_beside_rows", "save_feature_service"]
+
+OF_THE_SERVICE = ("definition", "geodatabase", "rows", "attachments", "attachment", "item", "sharing")
+"""Parts that have edit stamps of their own, and those that are read last."""
 
 
 def save_feature_service(saving: Saving) -> None:
@@ -36,12 +42,26 @@ def save_feature_service(saving: Saving) -> None:
     saving.part("admin definition", lambda: definition.update(admin=service.admin()))
     if any(layer.get("hasContingentValuesDefinition") for layer in described(definition)):
         saving.part("contingent values", lambda: definition.update(contingent_values=service.contingent_values()))
+    # Where a service does not tell, it is fetched by every run.
+    saving.attempt("stamps", lambda: saving.stamps.update(service=service_stamps(service, item, definition)))
     if is_view(item, definition):
         definition["view"] = {"sources": find_sources(saving, service, definition)}
     if "layers" in definition and not ("view" in definition and leave_rows_to(saving, definition["view"]["sources"])):
         save_contents(saving, service, definition)
     if definition:
         saving.keep_json("definition", SERVICE, definition)
+
+
+def is_same_beside_rows(saving: Saving) -> bool:
+    """Whether the parts that are not of the service itself, read again, are what was saved of them.
+
+    The export of a service may move `modified` of its item; so does whoever edits these parts meanwhile.
+    """
+    again = Saving(saving.context, saving.item)
+    save_parts(again)
+    save_overrides(again)
+    before = {(part.path, part.blob) for part in saving.parts if part.name not in OF_THE_SERVICE}
+    return not again.missing and before == {(part.path, part.blob) for part in again.parts}
 
 
 def described(definition: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -78,9 +98,11 @@ def save_contents(saving: Saving, service: FeatureService, definition: dict[str,
             formats = {"rows"}
     if "rows" in formats:
         definition["rows"] = []
-        for layer in layers:
-            name = f"rows of layer {layer.name!r}"
-            saving.part(name, partial(save_layer, saving, service, layer, definition))
+        bookmark = Bookmark(saving, definition)
+        with bookmark.noting_the_end():
+            for layer in layers:
+                name = f"rows of layer {layer.name!r}"
+                saving.part(name, partial(save_layer, saving, service, layer, definition, bookmark))
 
 
 def note_hidden_rows(saving: Saving, definition: Mapping[str, Any]) -> None:
@@ -101,12 +123,14 @@ def note_hidden_rows(saving: Saving, definition: Mapping[str, Any]) -> None:
             )
 
 
-def save_layer(saving: Saving, service: FeatureService, layer: ServiceLayer, definition: dict[str, Any]) -> None:
+def save_layer(
+    saving: Saving, service: FeatureService, layer: ServiceLayer, definition: dict[str, Any], bookmark: Bookmark
+) -> None:
     """Save the rows of one layer, and their attachments unless an option leaves them out."""
-    saved = save_rows(saving, service, layer)
+    saved = save_rows(saving, service, layer, definition)
     definition["rows"].append({"id": layer.id, "rows": len(saved.object_ids), "header": saved.header})
     if layer.has_attachments and saving.context.options.attachments:
         name = f"attachments of layer {layer.name!r}"
-        saving.part(name, partial(save_attachments, saving, service, layer, saved.object_ids, definition))
+        saving.part(name, partial(save_attachments, saving, service, layer, saved.object_ids, definition, bookmark))
     elif layer.has_attachments:
         saving.left_out.append(f"attachments of layer {layer.name!r}")

@@ -13,12 +13,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from agolkit.errors import CheckFailed, NotAnAnswer
+from agolkit.kinds.feature_service.bookmark import Bookmark
 from agolkit.kinds.feature_service.definition import attachments_path
-from agolkit.kinds.feature_service.reuse import identity, reusable
+from agolkit.kinds.feature_service.reuse import Reusable, identity, reusable
 from agolkit.kinds.parts import length_reach
 from agolkit.kinds.saving import Saving
 from agolkit.layout import extension
-from agolkit.model import Part, Reach
+from agolkit.model import Reach
 from agolkit.portal import AttachmentFact, FeatureService, ServiceLayer
 from agolkit.progress import beat
 
@@ -37,6 +38,7 @@ def save_attachments(
     layer: ServiceLayer,
     object_ids: Sequence[int],
     definition: Mapping[str, Any],
+    bookmark: Bookmark,
 ) -> None:
     """Save every attachment of these rows, and the list of what belongs to which row.
 
@@ -48,7 +50,7 @@ def save_attachments(
     definition
         Service and layers as they were before anything else of the service was read.
     """
-    work = _Attachments(saving, service, layer)
+    work = _Attachments(saving, service, layer, bookmark)
     stamps = service.edit_stamps(layer)
     facts = _listed(service, layer, object_ids)
     work.reusable = reusable(saving, service, layer, definition, facts)
@@ -91,15 +93,17 @@ def _settle(
 class _Attachments:
     """The attachments of one layer on their way into the store, by their path."""
 
-    def __init__(self, saving: Saving, service: FeatureService, layer: ServiceLayer) -> None:
+    def __init__(self, saving: Saving, service: FeatureService, layer: ServiceLayer, bookmark: Bookmark) -> None:
         self._saving = saving
         self._service = service
         self._layer = layer
-        self.reusable: Mapping[tuple[object, ...], Part] = {}
+        self._bookmark = bookmark
+        self.reusable: Mapping[tuple[object, ...], Reusable] = {}
         self._facts: dict[str, AttachmentFact] = {}
         self._trouble: dict[str, str] = {}
         """Why an attachment could not be had."""
-        self._reused: set[str] = set()
+        self._taken: set[str] = set()
+        """Paths of what an earlier run had saved."""
 
     def take(self, facts: Sequence[AttachmentFact]) -> None:
         """Save what is listed and not saved yet, and drop what is saved and not listed any more."""
@@ -107,53 +111,71 @@ class _Attachments:
         kept = {path: fact for path, fact in self._facts.items() if listed.get(path) == fact}
         if gone := self._facts.keys() - kept.keys():
             self._saving.parts[:] = [part for part in self._saving.parts if part.path not in gone]
+            self._bookmark.reused -= gone
         self._facts = listed
         self._trouble = {path: trouble for path, trouble in self._trouble.items() if path in kept}
-        self._reused &= kept.keys()
-        new = (path for path in listed if path not in kept and not self._reuse(path))
+        self._taken &= kept.keys()
+        # All that is there already first: what is noted from here on then says no less than the backups before.
+        new = [path for path in listed if path not in kept and not self._reuse(path)]
+        self._bookmark.begin(attachments_path(self._layer.id), self._packed_list)
         for _ in in_flight(partial(self._save, path) for path in new):
             beat()
+            self._bookmark.tick()
 
     def finish(self) -> None:
         """Save the list."""
+        # In the order of the list, and not in that in which they came: the same layer makes the same manifest.
+        place = {path: number for number, path in enumerate(self._facts, 1)}
+        self._saving.parts.sort(key=lambda part: place.get(part.path, 0))
         sizes = {part.path: part.blob.size for part in self._saving.parts}
         proof = f"layer {self._layer.id}, {len(self._facts):,} listed"
-        proof += f", {len(self._reused):,} reused" if self._reused else ""
+        reused = self._taken & self._bookmark.reused
+        proof += f", {len(reused):,} reused" if reused else ""
         proof += f", {len(self._trouble):,} missing" if self._trouble else ""
         self._saving.missing += self._trouble.values()
-        self._saving.context.reused_bytes.add(sum(sizes[path] for path in self._reused))
+        self._saving.context.reused_bytes.add(sum(sizes[path] for path in self._taken))
         with self._saving.context.spool() as spool:
-            lines = [
-                json.dumps({**fact.raw, "size": sizes.get(path, fact.size), "path": path}, ensure_ascii=False)
-                for path, fact in self._facts.items()
-            ]
-            text = "".join(line + "\n" for line in lines)
-            spool.write(gzip.compress(text.encode(errors="backslashreplace"), compresslevel=6, mtime=0))
+            spool.write(self._packed_list())
             self._saving.keep("attachments", spool, attachments_path(self._layer.id), Reach.PARSED, proof)
 
+    def _packed_list(self) -> bytes:
+        sizes = {part.path: part.blob.size for part in [*self._saving.parts]}
+        lines = [
+            json.dumps({**fact.raw, "size": sizes.get(path, fact.size), "path": path}, ensure_ascii=False)
+            for path, fact in self._facts.items()
+        ]
+        text = "".join(line + "\n" for line in lines)
+        return gzip.compress(text.encode(errors="backslashreplace"), compresslevel=6, mtime=0)
+
     def _reuse(self, path: str) -> bool:
-        """Whether an earlier backup's copy could be taken."""
+        """Whether the copy of an earlier run could be taken."""
         fact = self._facts[path]
-        part = self.reusable.get(identity(fact.raw))
-        blob = part.blob if part else None
-        if part is None or blob is None or not self._saving.context.store.holds(blob):
+        found = self.reusable.get(identity(fact.raw))
+        if found is None or (fact.size and found.part.blob.size != fact.size):
+            return False
+        if not self._saving.context.store.holds(found.part.blob):
             return False
         beat()
-        self._saving.parts.append(replace(part, path=path))
-        self._reused.add(path)
+        self._saving.parts.append(replace(found.part, path=path))
+        self._taken.add(path)
+        if not found.is_of_this_backup:
+            self._bookmark.reused.add(path)
         return True
 
     def _save(self, path: str) -> None:
         fact = self._facts[path]
         name = f"attachment {fact.name} of row {fact.object_id}"
-        if trouble := self._saving.attempt(name, partial(self._fetch, path, fact)):
+        if trouble := self._saving.attempt(name, partial(self._fetch, path, fact), is_one_of_many=True):
             self._trouble[path] = trouble
 
     def _fetch(self, path: str, fact: AttachmentFact) -> None:
         with self._saving.context.spool() as spool:
             received = self._service.fetch_attachment(self._layer, fact, spool)
             if fact.size and received.size != fact.size:
-                raise CheckFailed(f"{received.size:,} bytes came, the service lists {fact.size:,}.")
+                raise CheckFailed(
+                    f"{received.size:,} bytes came, the service lists {fact.size:,}. Run again; if it stays so, the "
+                    "file in the portal is not whole: attach it again."
+                )
             self._saving.keep("attachment", spool, path, length_reach(received), exact_name=fact.name or None)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from agolkit.model import Part
+from agolkit.packed import unpacked_lines
 from agolkit.store import Store
 
 SERVICE = "service.json"
@@ -52,11 +52,14 @@ def load_definition(store: Store, parts: Iterable[Part]) -> dict[str, Any]:
     if part is None:
         return {}
     with store.copied(part.blob.sha256) as spool:
-        definition: dict[str, Any] = json.loads(spool.read())
+        try:
+            definition: dict[str, Any] = json.loads(spool.read())
+        except RecursionError as error:
+            raise ValueError(str(error)) from None
     return definition
 
 
 def load_attachment_list(store: Store, part: Part) -> Iterator[dict[str, Any]]:
     """What the service said of each attachment of a layer, with the `path` of its file."""
-    with store.copied(part.blob.sha256) as spool, spool.open() as packed, gzip.open(packed) as lines:
-        yield from map(json.loads, lines)
+    with store.copied(part.blob.sha256) as spool, spool.open() as packed:
+        yield from map(json.loads, unpacked_lines(packed))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-import zipfile
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +16,9 @@ import pyarrow.compute as pc
 import pyogrio
 
 from agolkit.errors import CheckFailed
+from agolkit.kinds.archive import DAMAGED, open_archive, proven_members
 from agolkit.kinds.feature_service.definition import GEODATABASE
 from agolkit.kinds.feature_service.rows import count_common, edited_between
-from agolkit.kinds.file import proven_members
 from agolkit.kinds.jobs import export_into
 from agolkit.kinds.saving import Saving
 from agolkit.model import Reach, counted
@@ -29,6 +28,8 @@ from agolkit.progress import beat
 # Only ids and lengths are read here; that pyogrio would drop the M values of a geometry does not matter to them.
 warnings.filterwarnings("ignore", r"Measured \(M\) geometry types are not supported", UserWarning)
 
+CATALOG = "a00000001.gdbtable"
+"""The one file that every File Geodatabase has."""
 IDS_AT_ONCE = 50_000
 ATTACHMENTS_AT_ONCE = 4
 """Rows of the geodatabase in memory at once; an attachment may have many megabytes."""
@@ -149,13 +150,19 @@ def geodatabase_in(path: Path) -> str:
     Raises
     ------
     CheckFailed
-        There is none in it.
+        There is none in it, or it is no archive that can be read.
     """
-    with zipfile.ZipFile(path) as archive:
-        folders = {name.split("/")[0] for name in archive.namelist()}
-    found = sorted(folder for folder in folders if folder.endswith(".gdb"))
+    try:
+        with path.open("rb") as stream, open_archive(stream) as archive:
+            names = [name.split("/") for name in archive.namelist()]
+    except (NotImplementedError, *DAMAGED) as error:
+        raise CheckFailed(f"the zip cannot be read ({error}).") from None
+    found = sorted({folder for folder, *inside in names if folder.endswith(".gdb") and inside})
     if len(found) != 1:
         raise CheckFailed(f"the zip holds {len(found)} geodatabases instead of one.")
+    if [found[0], CATALOG] not in names:
+        # GDAL would look for something else that it can open, and there are formats that lead it out of the zip.
+        raise CheckFailed(f"the geodatabase {found[0]} in the zip has no {CATALOG}.")
     return f"/vsizip/{{{path}}}/{found[0]}"
 
 

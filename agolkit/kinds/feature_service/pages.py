@@ -12,18 +12,21 @@ import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from agolkit.errors import ConnectionTrouble, NotAnAnswer, ServerTrouble
+from agolkit.errors import ConnectionTrouble, NotAnAnswer, PortalError, ServerTrouble
 from agolkit.kinds.saving import Saving
+from agolkit.packed import LONGEST_LINE
 from agolkit.portal import FeatureService, ServiceLayer
 from agolkit.progress import beat
 
 PAGES_AT_ONCE = 4
+FEW = 100
+"""Rows that are asked for by their ids at once: more would make too long an address."""
 GOOD_SIZE = 4 << 20
 LARGEST = 8 << 20
 """Bytes of an answer: as many as are asked for once it is known how large the rows are, and the most that is parsed."""
@@ -48,16 +51,19 @@ class Page:
     """The rest of the answer: geometry type, spatial reference, fields."""
 
 
-def read_pages(saving: Saving, service: FeatureService, layer: ServiceLayer, object_ids: array[int]) -> Iterator[Page]:
-    """The rows with these ids, which are in order; the next few pages are fetched while one is worked on."""
-    at, rows = 0, layer.page
+def read_pages(
+    saving: Saving, service: FeatureService, layer: ServiceLayer, object_ids: array[int], begin: int, end: int
+) -> Iterator[Page]:
+    """The rows with the ids from `begin` to before `end` of all that there are, which are in order; the next few pages
+    are fetched while one is worked on."""
+    at, rows = begin, layer.page
     ahead: deque[Future[list[Page]]] = deque()
     with ThreadPoolExecutor(PAGES_AT_ONCE, thread_name_prefix="agolkit-pages") as executor:
         try:
-            while ahead or at < len(object_ids):
-                while at < len(object_ids) and len(ahead) < PAGES_AT_ONCE:
-                    end = end_of_range(object_ids, at, rows)
-                    some, at = object_ids[at:end], end
+            while ahead or at < end:
+                while at < end and len(ahead) < PAGES_AT_ONCE:
+                    until = min(end_of_range(object_ids, at, rows), end)
+                    some, at = object_ids[at:until], until
                     ahead.append(executor.submit(copy_context().run, fetch_pages, saving, service, layer, some))
                 for page in ahead.popleft().result():
                     if page.object_ids:
@@ -67,6 +73,27 @@ def read_pages(saving: Saving, service: FeatureService, layer: ServiceLayer, obj
         finally:
             for future in ahead:
                 future.cancel()
+
+
+def fetch_some(
+    saving: Saving, service: FeatureService, layer: ServiceLayer, object_ids: Sequence[int]
+) -> Iterator[Page]:
+    """The rows with these ids, which may be far apart; a few at a time."""
+    for at in range(0, len(object_ids), FEW):
+        yield from _few(saving, service, layer, object_ids[at : at + FEW])
+        beat()
+
+
+def _few(saving: Saving, service: FeatureService, layer: ServiceLayer, some: Sequence[int]) -> list[Page]:
+    if len(some) == 1:
+        return fetch_pages(saving, service, layer, array("q", some))
+    with saving.context.spool() as spool:
+        service.fetch_rows(layer, some, spool)
+        page, is_cut = parse_page(spool.read(), layer) if spool.size <= LARGEST else (None, True)
+    if page is not None and not is_cut:
+        return [page]
+    middle = len(some) // 2
+    return _few(saving, service, layer, some[:middle]) + _few(saving, service, layer, some[middle:])
 
 
 def end_of_range(object_ids: array[int], at: int, rows: int) -> int:
@@ -79,7 +106,11 @@ def fetch_pages(saving: Saving, service: FeatureService, layer: ServiceLayer, so
     is_one = some[0] == some[-1]
     try:
         with saving.context.spool() as spool:
-            service.fetch_rows(layer, some[0], some[-1], spool)
+            service.fetch_row_range(layer, some[0], some[-1], spool)
+            if is_one and spool.size > LONGEST_LINE:
+                raise PortalError(
+                    f"layer {layer.name!r}: the row {some[0]} has {spool.size:,} bytes, too many to read."
+                )
             if spool.size <= LARGEST or is_one:
                 page, is_cut = parse_page(spool.read(), layer)
                 if not is_cut:

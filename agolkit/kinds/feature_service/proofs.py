@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ from agolkit.kinds.feature_service.definition import GEODATABASE, load_definitio
 from agolkit.kinds.feature_service.geodatabase import geodatabase_in, layer_counts
 from agolkit.kinds.feature_service.views import is_view
 from agolkit.model import Outcome, Part, Result
+from agolkit.packed import unpacked_lines
 from agolkit.store import Store
 
 Trouble = tuple[Part, str]
@@ -29,7 +28,12 @@ def service_troubles(store: Store, outcome: Outcome, whole: Collection[Part]) ->
     """
     parts = {part.path: part for part in outcome.parts}
     definition = next((part for part in whole if part.name == "definition"), None)
-    facts = load_definition(store, whole)
+    try:
+        facts = load_definition(store, whole)
+    except ValueError as error:
+        if definition:
+            yield definition, f"it cannot be read: {error}"
+        return
     if definition:
         yield from _unlisted(definition, facts, parts)
     for part in whole:
@@ -56,17 +60,20 @@ def _unlisted(definition: Part, facts: Mapping[str, Any], parts: Mapping[str, Pa
 def _in_rows(store: Store, part: Part, saved: Mapping[int, int]) -> Iterator[Trouble]:
     number = 0
     try:
+        wanted = saved.get(int(Path(part.path).name.split(".")[0]))
         with _lines(store, part) as lines:
             for line in lines:
                 # As text, because Python refuses to make numbers of more than 4,300 digits, which may stand here.
                 if not isinstance(json.loads(line, parse_int=str).get("attributes"), dict):
                     raise ValueError("the next is no row")
                 number += 1
-    except (ValueError, AttributeError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+                if wanted is not None and number > wanted:  # by one, or by as many as fit into a bomb
+                    yield part, f"it has more than {wanted:,} rows"
+                    return
+    except (ValueError, AttributeError, RecursionError) as error:
         yield part, f"it is not well-formed after {number:,} lines: {error}"
         return
-    wanted = saved.get(int(Path(part.path).name.split(".")[0]), number)
-    if number != wanted:
+    if wanted is not None and number != wanted:
         yield part, f"it has {number:,} rows instead of {wanted:,}"
 
 
@@ -100,7 +107,7 @@ def _in_attachments(store: Store, listing: Part, parts: Mapping[str, Part], *, i
             for line in lines:
                 entry = json.loads(line)
                 listed[entry["path"]] = entry["size"]
-    except (ValueError, KeyError, TypeError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         yield listing, f"it is not well-formed after {len(listed):,} lines: {error!r}"
         return
     folder = listing.path.split(".")[0] + "/"
@@ -120,7 +127,6 @@ def _lines(store: Store, part: Part) -> Iterator[Iterator[bytes]]:
     """The lines of a part. Lists of attachments were not compressed in the first backups."""
     with store.open_blob(part.blob.sha256) as stream:
         if part.path.endswith(".gz"):
-            with gzip.open(stream) as unpacked:
-                yield iter(unpacked)
+            yield unpacked_lines(stream)
         else:
             yield iter(stream)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import gzip
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agolkit.kinds.feature_service.definition import rows_path
-from agolkit.kinds.feature_service.pages import read_pages
+from agolkit.kinds.feature_service.edited import find_edited, pages_with
+from agolkit.kinds.feature_service.pages import Page
+from agolkit.kinds.feature_service.stretches import Stretches
 from agolkit.kinds.saving import Saving
 from agolkit.model import Reach, counted, from_epoch_ms, to_stamp
 from agolkit.portal import FeatureService, ServiceLayer
@@ -33,23 +35,31 @@ class SavedRows:
     """What the answers said beside the features; empty where there are no rows."""
 
 
-def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer) -> SavedRows:
-    """Save all rows of a layer.
+def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer, definition: Mapping[str, Any]) -> SavedRows:
+    """Save all rows of a layer, whose `definition` was read before them.
 
     While edits come between, the layer is read again, three times at most. What still differs then is noted as
     missing, with the numbers; what could be read is kept nevertheless.
     """
+    stretches = Stretches(saving, service, layer, definition)
     for read in range(1, READS + 1):
         with saving.context.spool() as spool:
             before, listed = service.edit_stamps(layer), service.object_ids(layer)
-            saved = read_rows(saving, service, layer, listed, spool)
+            # Where the first reading did not come out right, nothing that was read before it is relied on.
+            known = find_edited(saving, service, layer, definition, listed) if read == 1 else None
+            if known:
+                saved = read_rows(pages_with(saving, service, layer, known, listed), spool)
+            else:
+                saved = read_rows(stretches.pages(listed, before, anew=read > 1), spool)
             served, count, after = service.object_ids(layer), service.count(layer), service.edit_stamps(layer)
             moved = edited_between(before, after) or ("edited" if listed != served else "")
             is_whole = saved.object_ids == served and count == len(served) and not moved
             if is_whole or read == READS:
                 common = count_common(saved.object_ids, served)
-                proof = f"{common:,} of {len(served):,} ids"
-                saving.keep("rows", spool, rows_path(layer.id), Reach.CONTENT, proof)
+                kept = max(0, len(listed) - len(known.edited)) if known else 0
+                proof = f"{common:,} of {len(served):,} ids" + (f", {kept:,} reused" if kept else "")
+                saving.keep("rows", spool, rows_path(layer.id), Reach.CONTENT, f"layer {layer.id}, {proof}")
+                saving.context.reused_bytes.add(spool.size * kept // len(listed) if kept else stretches.taken)
                 break
     if not is_whole:
         said = [proof]
@@ -59,17 +69,15 @@ def save_rows(saving: Saving, service: FeatureService, layer: ServiceLayer) -> S
             said.append(f"while it counts {count:,}")
         if moved:
             said.append(f"{moved} while they were read ({len(listed):,} rows before, {len(served):,} after)")
-        saving.missing.append(f"rows of layer {layer.name!r}: {', '.join(said)}")
+        saving.missing.append(f"rows of layer {layer.name!r}: {', '.join(said)}. Run again when nobody edits it")
     return saved
 
 
-def read_rows(
-    saving: Saving, service: FeatureService, layer: ServiceLayer, object_ids: array[int], spool: Spool
-) -> SavedRows:
-    """Write the rows with these ids to `spool`, in the order of their ids; what came."""
+def read_rows(pages: Iterable[Page], spool: Spool) -> SavedRows:
+    """Write the rows of all pages to `spool`, in the order of their ids; what came."""
     saved = SavedRows()
     spool.write(gzip.compress(b"", mtime=0))  # also a layer without rows is a file that opens
-    for page in read_pages(saving, service, layer, object_ids):
+    for page in pages:
         saved.object_ids.extend(page.object_ids)
         saved.header = saved.header or page.header
         spool.write(page.lines)

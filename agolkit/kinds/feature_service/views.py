@@ -7,11 +7,12 @@ Definition" takes it (`table` and `relatedTables` where layers are joined), and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agolkit.kinds.feature_service.definition import layers_in
 from agolkit.kinds.saving import Saving
-from agolkit.model import Item, plain
+from agolkit.model import Item, Outcome, Result, plain
 from agolkit.portal import FeatureService
 
 VIEW = "View Service"
@@ -42,11 +43,27 @@ def leave_rows_to(saving: Saving, sources: Sequence[Mapping[str, Any]]) -> bool:
         lacking = "" if are_saved else "; this backup does not have them all"
         saving.left_out.append(f"rows of a view, which are those of {named}{lacking}")
     elif choice == "auto" and are_saved:
-        saving.notes.append(f"a view: its rows are those of {named}; this backup has them where that is verified")
+        saving.notes.append(f"a view: its rows are those of {named}")
+        saving.stamps["needs"] = sorted(each["item_id"] for each in sources)
     else:
         return False
     saving.is_whole_as_defined = True
     return True
+
+
+def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes of a whole run; a view whose rows are saved with a source that was not verified is `partial`."""
+    results = {outcome.item.id: outcome.result for outcome in outcomes}
+    settled: list[Outcome] = []
+    for outcome in outcomes:
+        lacking = [each for each in outcome.fingerprint.get("needs", ()) if results.get(each) is not Result.VERIFIED]
+        if lacking:
+            why = ", ".join(f"{each} ({results.get(each, 'not in this backup')})" for each in lacking)
+            message = f"rows: those of the view are saved with its source, which is not verified: {why}"
+            said = "; ".join(filter(None, (message, outcome.message)))
+            outcome = replace(outcome, result=Result.PARTIAL, message=said, fingerprint={})
+        settled.append(outcome)
+    return settled if settled == list(outcomes) else settle(settled)  # the source may be a view itself
 
 
 def sources_of(admin: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ the ids of all rows, the ids and the bytes of all attachments.
 from __future__ import annotations
 
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 import pyogrio
 
 from agolkit.errors import CheckFailed
+from agolkit.kinds.archive import DAMAGED, open_archive
 from agolkit.kinds.feature_service.conversion import geopackage
 from agolkit.kinds.feature_service.conversion.schema import plain_name, unique_names
 from agolkit.kinds.feature_service.conversion.tables import SavedLayers, Table, open_table
@@ -73,11 +73,13 @@ def convert(store: Store, outcome: Outcome, format: Format, folder: Path) -> Con
             conversion.write()
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowException) as error:
         raise CheckFailed(f"GDAL cannot convert it ({error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckFailed(f"the saved layers cannot be read ({error}).") from error
     except OSError as error:
         if error.errno is not None:  # the disk has one; a stream of Arrow that breaks off has none
             raise
         raise CheckFailed(f"the saved layers cannot be read ({error}).") from error
-    except zipfile.BadZipFile as error:
+    except (NotImplementedError, RuntimeError, *DAMAGED) as error:
         raise CheckFailed(f"the saved geodatabase cannot be unpacked ({error}).") from error
     done = conversion.done
     done.layers = len(saved.ids)
@@ -104,7 +106,11 @@ class _Conversion:
 
     def unpack(self) -> None:
         """The saved geodatabase, as it is."""
-        with self.saved.copied(GEODATABASE, self.folder) as spool, zipfile.ZipFile(spool.path()) as archive:
+        with (
+            self.saved.copied(GEODATABASE, self.folder) as spool,
+            spool.open() as stream,
+            open_archive(stream) as archive,
+        ):
             path = self.folder / "layers.gdb"
             path.mkdir()
             for member in archive.infolist():

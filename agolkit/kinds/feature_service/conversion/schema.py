@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -166,7 +167,8 @@ def unique_names(names: Sequence[str], *, plain: bool, taken: Iterable[str] = ()
 
 def plain_name(name: str) -> str:
     """A name that every format takes, for tables and files."""
-    plain = re.sub(r"\W+", "_", name)[:LONGEST_NAME].strip("_") or "layer"
+    composed = unicodedata.normalize("NFC", name)  # else macOS would write the file under another name
+    plain = re.sub(r"\W+", "_", composed)[:LONGEST_NAME].strip("_") or "layer"
     return plain if plain[0].isalpha() and not _RESERVED.fullmatch(plain) else f"t_{plain}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import struct
@@ -30,6 +29,7 @@ from agolkit.kinds.feature_service.definition import (
 )
 from agolkit.kinds.feature_service.geodatabase import geodatabase_in
 from agolkit.model import Outcome, Part
+from agolkit.packed import unpacked_lines
 from agolkit.store import Spool, Store
 
 ROWS_AT_ONCE = 5_000
@@ -80,9 +80,10 @@ class SavedLayers:
     def __init__(self, store: Store, outcome: Outcome) -> None:
         self.store = store
         self.parts: dict[str, Part] = {part.path: part for part in outcome.parts}
-        definition = load_definition(store, outcome.parts)
+        self.definition = definition = load_definition(store, outcome.parts)
         self.described = layers_by_id(definition)
-        self.in_geodatabase = {each["id"]: str(each["layer"]) for each in definition.get("geodatabase") or ()}
+        self.proven = {each["id"]: each for each in definition.get("geodatabase") or ()}
+        self.in_geodatabase = {layer: str(each["layer"]) for layer, each in self.proven.items()}
         self.in_rows = {each["id"]: each for each in definition.get("rows") or ()}
 
     @property
@@ -134,7 +135,7 @@ class SavedLayers:
             table.crs = crs_of(header.get("spatialReference") or extent.get("spatialReference") or {"wkid": 4326})
             table.schema = schema.append(pa.field(GEOMETRY, pa.binary()))
         with self.copied(rows_path(layer), scratch) as spool, spool.open() as packed:
-            table.batches = _rows(packed, table, for_geodatabase=for_geodatabase)
+            table.batches = _rows(packed, table, self.in_rows[layer].get("rows"), for_geodatabase=for_geodatabase)
             yield table
 
     def attachments(
@@ -250,30 +251,36 @@ def _measured(name: str, geometries: pa.Array) -> str:
     return type_name(name.removesuffix(" Z"), flags == 3, True) if flags >= 2 else name
 
 
-def _rows(packed: IO[bytes], table: Table, *, for_geodatabase: bool) -> Iterator[pa.RecordBatch]:
-    with gzip.open(packed, "rb") as lines:
-        for features in _features(lines):
-            attributes = [feature["attributes"] for feature in features]
-            arrays = [
-                column.array([row.get(column.source) for row in attributes], for_geodatabase=for_geodatabase)
-                for column in table.columns
-            ]
-            if table.encoder:
-                try:
-                    shapes = [table.encoder(feature.get("geometry")) for feature in features]
-                except (struct.error, TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError):
-                    raise CheckFailed("a geometry is not as the service describes it.") from None
-                arrays.append(pa.array(shapes, pa.binary()))
-            yield pa.record_batch(arrays, schema=table.schema)
+def _rows(packed: IO[bytes], table: Table, most: int | None, *, for_geodatabase: bool) -> Iterator[pa.RecordBatch]:
+    count = 0
+    for features in _features(unpacked_lines(packed)):
+        count += len(features)
+        if most is not None and count > most:
+            raise CheckFailed(f"more than {most:,} rows are saved.")
+        attributes = [feature["attributes"] for feature in features]
+        arrays = [
+            column.array([row.get(column.source) for row in attributes], for_geodatabase=for_geodatabase)
+            for column in table.columns
+        ]
+        if table.encoder:
+            try:
+                shapes = [table.encoder(feature.get("geometry")) for feature in features]
+            except (struct.error, TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError):
+                raise CheckFailed("a geometry is not as the service describes it.") from None
+            arrays.append(pa.array(shapes, pa.binary()))
+        yield pa.record_batch(arrays, schema=table.schema)
 
 
 def _features(lines: Iterable[bytes]) -> Iterator[list[dict[str, Any]]]:
     some: list[bytes] = []
     size = 0
-    for line in lines:
-        some.append(line)
-        size += len(line)
-        if len(some) >= ROWS_AT_ONCE or size >= TEXT_AT_ONCE:
-            yield json.loads(b"[" + b",".join(some) + b"]")
-            some, size = [], 0
-    yield json.loads(b"[" + b",".join(some) + b"]")
+    try:
+        for line in lines:
+            some.append(line)
+            size += len(line)
+            if len(some) >= ROWS_AT_ONCE or size >= TEXT_AT_ONCE:
+                yield json.loads(b"[" + b",".join(some) + b"]")
+                some, size = [], 0
+        yield json.loads(b"[" + b",".join(some) + b"]")
+    except (ValueError, RecursionError) as error:
+        raise CheckFailed(f"the saved rows cannot be read ({error}).") from None
