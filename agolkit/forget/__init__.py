@@ -50,7 +50,7 @@ class Forgotten:
             f"{counted(self.blobs, 'file')} deleted, {self.bytes:,} bytes. backup.json of each has a note of it."
         ]
         if self.shared:
-            lines.append(f"{counted(self.shared, 'file')} stay, because other items have the same content.")
+            lines.append(f"Kept, because other items have the same content: {counted(self.shared, 'file')}.")
         return "\n".join([*lines, _ADVICE])
 
     __repr__ = __str__

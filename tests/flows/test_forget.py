@@ -58,7 +58,7 @@ def test_nothing_of_the_item_is_left(store: LocalStore, tree: str) -> None:
     assert (done.items, done.backups, done.shared) == ((item_id(1),), tuple(NAMES), 1)
     assert "1 item removed from 4 backups" in str(done)
     assert "exclude_ids" in str(done)
-    assert "1 file stay" in str(done)
+    assert "same content: 1 file." in str(done)
     assert title(1) not in str(done)
 
 
