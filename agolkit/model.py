@@ -259,6 +259,8 @@ class RunSummary:
     """0, 3, or that of what stopped the run, as the command line ends."""
     stopped_by: str = ""
     """Why the run ended before its time, and what to do; empty for a complete one."""
+    alarms: tuple[str, ...] = ()
+    """What changed on a suspicious scale since the last complete backup of the scope."""
     kept: int | None = None
     """Items that were kept of a run that was interrupted; `None` where the backup was begun anew."""
 
@@ -276,6 +278,7 @@ class RunSummary:
             item = outcome.item
             lines.append(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}")
         lines += [f"  left behind: {sentence}" for sentence in self.left_behind]
+        lines += [f"  alarm: {sentence}" for sentence in self.alarms]
         return shown("\n".join(lines))
 
     __repr__ = __str__
@@ -302,6 +305,7 @@ class RunSummary:
                 }
                 for outcome in self.failures
             ],
+            "alarms": list(self.alarms),
             "exit_code": self.exit_code,
             "stopped_by": self.stopped_by,
         }
