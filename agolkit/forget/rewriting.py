@@ -103,7 +103,8 @@ def _rewrite_lines(draft: Draft, path: str, item_ids: Collection[str]) -> None:
         kept = []
     else:
         kept = [line for line in lines if not goes(line.decode(errors="replace"), item_ids)]
-    if kept != lines:
+    # backup.json has the hash of the log, and a removal that was cut short may have left it without these lines.
+    if kept != lines or path == LOG:
         after = b"".join(kept)
         draft.write(path, gzip.compress(after, mtime=0) if is_packed else after)
 

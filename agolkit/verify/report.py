@@ -83,7 +83,7 @@ class VerifyReport:
             places = counted(len(self.damages), "place")
             lines = [f"Backup {self.backup} ({self.state}) is damaged in {places}, of {seen}:", *_some(self.damages)]
         if self.forgotten:
-            lines.append(f"{counted(self.forgotten, 'item')} of it were removed on purpose; backup.json says which.")
+            lines.append(f"Removed from it on purpose: {counted(self.forgotten, 'item')}; its backup.json says which.")
         if self.differences:
             lines += [f"The portal differs from it in {counted(len(self.differences), 'item')}:"]
             lines += _some(self.differences)

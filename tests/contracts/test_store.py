@@ -125,6 +125,18 @@ def test_the_store_knows_how_old_a_key_is(store: Store) -> None:
     assert abs(store.now() - datetime.now(UTC)).total_seconds() < 60
 
 
+def test_what_is_removed_is_gone_and_nothing_else(store: Store) -> None:
+    """One key and its content are removed, and may be put again; a folder is no content, and absence no error."""
+    for key in ("backups/x/a.txt", "backups/x/b.txt"):
+        store.put(key, b"1")
+    for key in ("backups/x/a.txt", "backups/x/a.txt", "backups/x", "nowhere/c.txt"):
+        store.remove(key)
+        store.flush()
+    assert store.names("backups/x") == ["b.txt"]
+    store.put("backups/x/a.txt", b"2")
+    assert store.get("backups/x/a.txt") == b"2"
+
+
 # Blobs
 
 
@@ -171,6 +183,29 @@ def test_a_missing_blob_is_damage(bound: Store) -> None:
         bound.open_blob("0" * 64)
 
 
+def test_a_blob_that_was_removed_is_gone_until_it_is_saved_again(bound: Store) -> None:
+    """Its bytes are told, the other blobs stay, and the same content is new once more, even to the same run."""
+    kept, gone = add(bound, b"kept")[0], add(bound, b"gone")[0]
+    assert bound.remove_blob(gone) == 4
+    assert bound.remove_blob(gone) == 0
+    assert list(bound.blobs()) == [kept]
+    with pytest.raises(StoreDamaged, match=gone):
+        bound.open_blob(gone)
+    assert add(bound, b"gone") == (gone, True)
+    assert add(bound, b"kept") == (kept, False)
+
+
+def test_every_blob_is_listed_and_nothing_else(bound: Store) -> None:
+    """A file that somebody has put among the blobs is not taken for one."""
+    digests = {add(bound, bytes([number]))[0] for number in range(20)}
+    first = min(digests)
+    for stranger in ("blobs/notes.txt", f"blobs/{first[:2]}/desktop.ini", f"blobs/{first[:2]}/{'0' * 63}g"):
+        bound.put(stranger, b"")
+    listed = list(bound.blobs())
+    assert len(listed) == 20
+    assert set(listed) == digests
+
+
 # Whose store it is
 
 
@@ -206,6 +241,7 @@ def test_a_newer_format_is_only_read(opener: Opener, store: Store) -> None:
             lambda: newer.lock("run", "ann"),
             lambda: newer.begin(STARTED, "default"),
             lambda: newer.add_blob(spool),
+            lambda: newer.remove_blob("0" * 64),
         ):
             with pytest.raises(StoreError, match=r"format 2\.0"):
                 write()
