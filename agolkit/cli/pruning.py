@@ -91,7 +91,7 @@ def _in_short(plan: pandas.DataFrame) -> str:
     return f"{counted(int(going.sum()), 'backup')} would go{trees}: {size} that no other backup needs."
 
 
-@commands.command(short_help="Show the mass-change alarms of STORE; with --yes, say that the change was meant.")
+@commands.command(short_help="Show the mass-change alarms of STORE, and end them.")
 @click.argument("store")
 @click.argument("backup", required=False)
 @click.option("--yes", is_flag=True, help="End the alarms.")
