@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from agolkit.errors import NoSuchBackup, StoreDamaged
 from agolkit.kinds.feature_service.definition import SERVICE, layers_by_id, load_definition, saved_rows
 from agolkit.manifest import read_outcomes
-from agolkit.model import Blob, Outcome, Result, counted, shown, to_stamp
+from agolkit.model import Blob, Outcome, Result, counted, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.store import Draft, Store
 
@@ -99,17 +99,14 @@ def _of_rows(
         if same is None or None in blobs or blobs[0] == blobs[1]:  # the numbers of rows are in the definition
             continue
         old, new = load_definition(store, outcome.parts), load_definition(store, same.parts)
-        rows, titles, there = saved_rows(new), layers_by_id(old), layers_by_id(new)
+        rows, there = saved_rows(new), layers_by_id(new)
         for layer, had in saved_rows(old).items():
             if layer not in rows and (layer in there or not there):
                 continue  # not saved this time, which the item's own message tells
             has = rows.get(layer, 0)
             if had >= LEAST_ROWS and had - has > most * had:
-                title = shown(str(titles.get(layer, {}).get("name") or layer))
-                yield (
-                    f"The layer {title!r} of {_named(outcome)} has {counted(has, 'row')}; "
-                    f"in the backup {name} it had {had:,}."
-                )
+                now_has = f"Layer {layer} of {_named(outcome)} has {counted(has, 'row')}"
+                yield f"{now_has}; in the backup {name} it had {had:,}."
 
 
 def _of_privileges(name: str, before: Collection[str], now: Collection[str]) -> Iterator[str]:
@@ -126,7 +123,8 @@ def _definition(outcome: Outcome) -> Blob | None:
 
 
 def _named(outcome: Outcome) -> str:
-    return shown(f"{outcome.item.title!r} ({outcome.item.type}, {outcome.item.id})")
+    # Without its title: the sentence stays in `backup.json` when the item is forgotten.
+    return f"{outcome.item.type} {outcome.item.id}"
 
 
 def standing_alarms(store: Store, backup: str | None = None) -> list[Alarm]:

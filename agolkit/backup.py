@@ -7,8 +7,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from agolkit.alarms import find_alarms, is_alarmed
+from agolkit.closing import close, planned, summarize
 from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, SignInError, Stopped, StoreDamaged, StoreError
 from agolkit.inventory import take_inventory
@@ -24,31 +23,25 @@ from agolkit.journal import Journal, read_announcements
 from agolkit.kinds.earlier import EarlierBackups
 from agolkit.kinds.exports import ExportLedger
 from agolkit.kinds.feature_service.views import settle
-from agolkit.kinds.organization import ORGANIZATION, load_groups, organization_file, save_organization
+from agolkit.kinds.organization import ORGANIZATION, load_groups, organization_file, save_organization, shared_items
 from agolkit.kinds.registry import EXPORTS, kind_of, lane_of
 from agolkit.kinds.saving import RunContext
 from agolkit.kinds.under_way import UnderWay
 from agolkit.layout import tree_path
-from agolkit.manifest import backup_facts, close_backup, write_manifest
 from agolkit.model import Inventory, Item, Outcome, Result, RunSummary, counted, to_stamp
 from agolkit.options import BackupOptions
 from agolkit.plan import in_order
 from agolkit.portal import Portal
 from agolkit.portal.check import of_sign_in
 from agolkit.progress import Event, Progress, Pulse, TimedOut, pulse_of_job
-from agolkit.report import REPORT, make_report
 from agolkit.resume import Interrupted, Known, look_back
 from agolkit.runlog import RunLog
 from agolkit.store import Draft, Store
 from agolkit.store.holder import user_name
 from agolkit.store.version import agolkit_version
 from agolkit.trace import tell, telling
-from agolkit.unchanged import changed_without_sign
 
 log = logging.getLogger(__name__)
-
-ALARM = 7
-"""Exit code of a run that is finished, while a mass-change alarm of its scope stands."""
 
 
 def backup(
@@ -89,7 +82,7 @@ def backup(
     news = RunLog(progress)
     began = time.monotonic()
     if options.dry_run:
-        return _summary("", store, "planned", [], options, began)
+        return planned(store.location)
 
     if not store.portal_id:
         news(Event("plan", f"A new store was begun in {store.location}: there was none. Is that the right folder?"))
@@ -116,13 +109,11 @@ def backup(
         inventory = take_inventory(portal, options, known=known.ids, progress=news, cancel=cancel)
         with pulse_of_job(Pulse(cancel)):
             groups = portal.groups()
-        group_titles = {group["id"]: group["title"] for group in groups}
-        before = load_groups(store, known.backups(store))
+        backups = known.backups(store)
+        before = load_groups(store, backups)
         organization = save_organization(portal, inventory, groups, options, before=before, cancel=cancel)
         if cancel.is_set():
             raise Stopped("The run was stopped before the first item was begun.")
-        earlier = EarlierBackups(store, known.backups(store), taken_up=interrupted.name if interrupted else "")
-        shared = {each["id"]: frozenset(each["items"]) for each in organization["groups"] if each["items"] is not None}
         draft = _draft(store, options, started, known)
         draft.write(ORGANIZATION, organization_file(organization))
         journal = Journal(draft)
@@ -132,9 +123,17 @@ def backup(
             news(Event("plan", _taking_up(interrupted)))
         under_way = UnderWay(draft, journal)
         exports = ExportLedger(portal, run_id, announce=journal.announce)
-        in_scope = frozenset(item.id for item in inventory.items)
         context = RunContext(
-            portal, store, options, exports, Path(scratch), group_titles, earlier, under_way, in_scope, shared
+            portal,
+            store,
+            options,
+            exports,
+            Path(scratch),
+            group_titles={group["id"]: group["title"] for group in groups},
+            earlier=EarlierBackups(store, backups, taken_up=interrupted.name if interrupted else ""),
+            under_way=under_way,
+            in_scope=frozenset(item.id for item in inventory.items),
+            shared=shared_items(organization),
         )
         announced = list(_announced_before(store))
         left_behind = exports.sweep(inventory.exports, announced)
@@ -157,26 +156,16 @@ def backup(
             finally:
                 journal.close()
                 news.flush()
-        was_stopped = any(outcome.result is Result.STOPPED for outcome in outcomes)
-        state = "stopped" if was_stopped or (interrupted and interrupted.unchecked) else "complete"
         outcomes = settle(outcomes)
-        alarms: list[str] = []
-        if state == "complete":
-            alarms = find_alarms(store, outcomes, options=options, privileges=portal.privileges)
-        summary = _summary(draft.name, store, state, outcomes, options, began, context, left_behind, endings)
-        summary = replace(
-            summary,
-            alarms=tuple(alarms),
-            exit_code=ALARM if state == "complete" and is_alarmed(store, options, alarms) else summary.exit_code,
-            kept=len(interrupted.kept) if interrupted else None,
-            reused=sum(outcome.how == "reused" for outcome in outcomes),
-            unsigned=tuple(changed_without_sign(known.proven, outcomes)) if known.is_full else (),
+        seconds = time.monotonic() - began
+        summary = summarize(
+            context, draft.name, known, outcomes, seconds=seconds, left_behind=left_behind, endings=endings
         )
         news(Event("finish", str(summary), done=len(outcomes), total=total))
-        tell("ended", result=state, seconds=round(summary.seconds, 3), bytes=summary.fetched_bytes)
+        tell("ended", result=summary.state, seconds=round(summary.seconds, 3), bytes=summary.fetched_bytes)
         lease.check()
-        _finish(draft, outcomes, news, summary, context)
-        if state == "complete":
+        close(draft, outcomes, news, summary, context)
+        if summary.state == "complete":
             under_way.clear()
     return summary
 
@@ -275,63 +264,6 @@ def _outcome_of(finished: Finished[Item, Outcome], context: RunContext) -> Outco
         log.error("Unexpected error at item %s", finished.job.id, exc_info=error)
         message = f"agolkit itself failed ({type(error).__name__}: {error}); please report it."
     return Outcome(finished.job, Result.FAILED, datetime.now(UTC), message=message)
-
-
-def _summary(
-    name: str,
-    store: Store,
-    state: str,
-    outcomes: list[Outcome],
-    options: BackupOptions,
-    began: float,
-    context: RunContext | None = None,
-    left_behind: Sequence[str] = (),
-    endings: Sequence[AgolkitError] = (),
-) -> RunSummary:
-    counts = Counter(outcome.result for outcome in outcomes)
-    failures = [
-        outcome
-        for outcome in outcomes
-        if outcome.result in (Result.FAILED, Result.PARTIAL) and outcome.accepted(options.accept) is None
-    ]
-    failures.sort(key=lambda outcome: (outcome.result is not Result.FAILED, outcome.item.type, outcome.item.title))
-    stopped_by = endings[0] if endings else Stopped("The user stopped the run.")
-    return RunSummary(
-        backup=name,
-        store=store.location,
-        state=state,
-        counts={result: counts[result] for result in Result},
-        fetched_bytes=sum(outcome.saved_bytes for outcome in outcomes) - (context.reused_bytes.total if context else 0),
-        new_bytes=context.new_bytes.total if context else 0,
-        seconds=time.monotonic() - began,
-        failures=tuple(failures),
-        left_behind=tuple(left_behind),
-        exit_code=stopped_by.exit_code if state == "stopped" else 3 if failures or left_behind else 0,
-        stopped_by=str(stopped_by) if state == "stopped" else "",
-    )
-
-
-def _finish(draft: Draft, outcomes: list[Outcome], news: RunLog, summary: RunSummary, context: RunContext) -> None:
-    """Write what describes the backup as a whole; `backup.json` comes last."""
-    write_manifest(draft, outcomes)
-    news.finish(draft)
-    facts = backup_facts(
-        draft,
-        outcomes,
-        state=summary.state,
-        finished=datetime.now(UTC),
-        options=context.options,
-        reused_bytes=context.reused_bytes.total,
-        new_bytes=summary.new_bytes,
-        portal_url=context.portal.url,
-        left_behind=summary.left_behind,
-        unsigned=[outcome.item.id for outcome in summary.unsigned],
-        stopped_by=summary.stopped_by,
-        account={"username": context.portal.username, "privileges": sorted(context.portal.privileges)},
-        alarms=summary.alarms,
-    )
-    draft.write(REPORT, make_report(draft.store, outcomes, facts).encode())
-    close_backup(draft, facts)
 
 
 def _announced_before(store: Store) -> Iterator[Mapping[str, str]]:

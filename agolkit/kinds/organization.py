@@ -119,6 +119,11 @@ def load_groups(store: Store, backups: Sequence[str]) -> dict[str, dict[str, Any
     return {}
 
 
+def shared_items(organization: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Ids of the items that each group has, of the groups whose content could be read."""
+    return {each["id"]: frozenset(each["items"]) for each in organization["groups"] if each["items"] is not None}
+
+
 def organization_file(facts: Mapping[str, Any]) -> bytes:
     """JSON for people too: names as they are; half a surrogate pair, which is no UTF-8, stands in it as an escape."""
     return json.dumps(facts, ensure_ascii=False, indent=1).encode(errors="backslashreplace") + b"\n"

@@ -275,10 +275,11 @@ class Store(Storage):
     def backups(self) -> pandas.DataFrame:
         """One row per backup, oldest first.
 
-        Columns: `name`, `state` (`complete`, `stopped`, `unfinished`: killed, or still running), `scope`, `label`,
-        `stopped_by` (why a run ended before its time), `started` and `finished` (UTC), `items`, one number for each
-        result, `saved_bytes` (what the backup holds), `fetched_bytes` (what this run transferred), `new_bytes` (what
-        the store did not hold before), `agolkit`. Numbers of an unfinished backup are missing.
+        Columns: `name`, `state` (`complete`, `stopped`, `unfinished`: killed, or still running; `removed`: what an
+        interrupted removal has left), `scope`, `label`, `stopped_by` (why a run ended before its time), `started` and
+        `finished` (UTC), `items`, one number for each result, `saved_bytes` (what the backup holds), `fetched_bytes`
+        (what this run transferred), `new_bytes` (what the store did not hold before), `agolkit`. Numbers of an
+        unfinished or removed backup are missing.
         """
         from agolkit.store.listing import list_backups
 

@@ -122,6 +122,7 @@ def test_the_store_knows_how_old_a_key_is(store: Store) -> None:
     age = store.age("lock")
     assert age is not None
     assert 0 <= age < 60
+    assert abs(store.now() - datetime.now(UTC)).total_seconds() < 60
 
 
 def test_what_is_removed_is_gone_and_nothing_else(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ import agolkit as ak
 from agolkit.alarms import find_alarms
 from agolkit.errors import NoSuchBackup
 from agolkit.manifest import backup_facts, close_backup, read_outcomes, write_manifest
-from agolkit.model import Item, Outcome, Result
+from agolkit.model import Item, Outcome, Result, RunSummary
 from agolkit.sandbox import Sandbox
 from agolkit.sandbox.organization import Organization
 from agolkit.store import Draft, LocalStore
@@ -68,8 +69,8 @@ def test_many_vanished_items_raise_an_alarm(store: LocalStore) -> None:
     now += [outcome(number) for number in range(12)]
     assert alarms(store, now) == [
         f"10 of the 30 items that the backup {name} covers are not covered any more: 8 were not found, 2 are left out; "
-        "among them 'map 12' (Web Map, 0000000000000000000000000000000c), 'map 13' (Web Map, "
-        "0000000000000000000000000000000d), 'map 14' (Web Map, 0000000000000000000000000000000e)."
+        "among them Web Map 0000000000000000000000000000000c, Web Map 0000000000000000000000000000000d, "
+        "Web Map 0000000000000000000000000000000e."
     ]
     assert alarms(store, now, alarm_items=0.4) == [], "the threshold is an option"
 
@@ -119,6 +120,10 @@ def emptied(org: Organization, most: int) -> int:
     return emptied
 
 
+def rows_before(sentence: str) -> int:
+    return int(sentence.split()[-1].rstrip(".").replace(",", ""))
+
+
 @pytest.mark.parametrize("feature_format", ["rows", "fgdb"])
 def test_a_layer_that_lost_most_of_its_rows_raises_an_alarm(
     open_sandbox: Callable[..., Sandbox], store: LocalStore, feature_format: str
@@ -127,15 +132,17 @@ def test_a_layer_that_lost_most_of_its_rows_raises_an_alarm(
     org = town()
     sandbox = open_sandbox(org)
     first = back_up(sandbox, store, feature_format=feature_format).backup
-    before = {layer.name: len(layer.features) for service in org.services.values() for layer in service.all()}
+    before = sorted(len(layer.features) for service in org.services.values() for layer in service.all())
     layers = emptied(org, 9)
     again = back_up(sandbox, store, feature_format=feature_format, scope_name="again").backup
     privileges = frozenset(store.summary(first)["account"]["privileges"])
     found = alarms(store, read_outcomes(store, again), privileges=privileges)
     assert layers == len(found) > 0
-    for sentence in found:
-        layer = sentence.split("'")[1]
-        assert sentence.endswith(f" has 9 rows; in the backup {first} it had {before[layer]:,}.")
+    for sentence, rows in zip(sorted(found, key=rows_before), before[-layers:], strict=True):
+        assert re.fullmatch(
+            rf"Layer \d+ of Feature Service [0-9a-f]{{32}} has 9 rows; in the backup {first} it had {rows:,}\.",
+            sentence,
+        )
     assert alarms(store, read_outcomes(store, again), privileges=privileges, alarm_rows=1) == []
 
 
@@ -167,6 +174,14 @@ def test_a_layer_counts_as_emptied_only_where_its_rows_were_looked_for(
     store.bind("0123456789abcdef", "Smallville")
     save(store, 1, [service(store, {"layers": LAYERS, "geodatabase": [{"id": 0, "rows": 100}]})])
     assert len(alarms(store, [service(store, now)])) == raised
+
+
+def test_a_summary_says_its_alarms() -> None:
+    """People and machines read in the summary of a run what raised an alarm."""
+    counts = dict.fromkeys(Result, 0)
+    run = RunSummary("b", "s", "complete", counts, 0, 0, 1.0, (), (), 7, alarms=("Half is gone.",))
+    assert str(run).endswith("\n  alarm: Half is gone.")
+    assert run.to_json()["alarms"] == ["Half is gone."]
 
 
 def test_an_alarm_stands_until_somebody_ends_it(store: LocalStore) -> None:

@@ -31,6 +31,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ({"workers": 0}, "workers must be greater than 0"),
         ({"idle_timeout": -1}, "idle_timeout must be greater than 0"),
         ({"resume_within": -1}, "resume_within must be 0 or greater"),
+        ({"alarm_items": 1.5}, "alarm_items must be from 0 to 1, not 1.5"),
+        ({"alarm_rows": -0.1}, "alarm_rows must be from 0 to 1"),
         ({"types": "Web Map"}, "types must be a list of texts"),
         ({"exclude_tags": [1]}, "exclude_tags must be a list of texts"),
         ({"tree": "links"}, "tree must be one of 'auto', 'copy', 'none'"),
