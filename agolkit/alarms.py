@@ -140,9 +140,9 @@ def standing_alarms(store: Store, backup: str | None = None) -> list[Alarm]:
     return found
 
 
-def is_alarmed(store: Store, options: BackupOptions, raised: Sequence[str]) -> bool:
-    """Whether an alarm of the scope stands: one that was `raised` just now, or one that nobody has ended."""
-    return bool(raised) or any(alarm.scope == options.scope_name for alarm in standing_alarms(store))
+def standing_in(store: Store, scope: str) -> list[str]:
+    """The backups of a scope whose alarms nobody has ended yet, oldest first."""
+    return [alarm.backup for alarm in standing_alarms(store) if alarm.scope == scope]
 
 
 def alarm_stands(store: Store, facts: Mapping[str, object]) -> bool:

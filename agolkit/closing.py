@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from agolkit.alarms import find_alarms, is_alarmed
+from agolkit.alarms import find_alarms, standing_in
 from agolkit.errors import AgolkitError, Stopped
 from agolkit.kinds.saving import RunContext
 from agolkit.manifest import backup_facts, close_backup, write_manifest
@@ -54,12 +54,13 @@ def summarize(
     ]
     failures.sort(key=lambda outcome: (outcome.result is not Result.FAILED, outcome.item.type, outcome.item.title))
     alarms: Sequence[str] = ()
+    standing: Sequence[str] = ()
     if is_stopped:
         exit_code = stopped_by.exit_code
     else:
         alarms = find_alarms(context.store, outcomes, options=options, privileges=context.portal.privileges)
-        is_alarm = is_alarmed(context.store, options, alarms)
-        exit_code = ALARM if is_alarm else PARTIAL if failures or left_behind else 0
+        standing = standing_in(context.store, options.scope_name)
+        exit_code = ALARM if alarms or standing else PARTIAL if failures or left_behind else 0
     return RunSummary(
         backup=backup,
         store=context.store.location,
@@ -76,6 +77,7 @@ def summarize(
         reused=sum(outcome.how == "reused" for outcome in outcomes),
         unsigned=tuple(changed_without_sign(known.proven, outcomes)) if known.is_full else (),
         alarms=tuple(alarms),
+        standing=tuple(standing),
     )
 
 

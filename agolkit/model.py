@@ -302,6 +302,8 @@ class RunSummary:
     """Of a run that fetched everything: items that had changed although the portal gave no sign of it."""
     alarms: tuple[str, ...] = ()
     """What changed on a suspicious scale since the backup before; older backups are pinned until somebody unpins."""
+    standing: tuple[str, ...] = ()
+    """Earlier backups of the scope whose alarms nobody has ended yet."""
 
     def __str__(self) -> str:
         if self.state == "planned":
@@ -316,10 +318,9 @@ class RunSummary:
             lines[0] += f" {counted(self.reused, 'item')} unchanged since an earlier backup and taken from there."
         lines[0] = f"{lines[0]} {self.stopped_by}".rstrip()
         lines += [f"  ALARM: {sentence}" for sentence in self.alarms]
-        if self.alarms:
-            lines.append(
-                "  Older backups are pinned: prune removes none of them until `agolkit unpin` says it was meant."
-            )
+        lines += [f"  ALARM: The alarm of the backup {name} still stands." for name in self.standing]
+        if self.alarms or self.standing:
+            lines.append("  Older backups are pinned: prune removes none until `agolkit unpin` says that it was meant.")
         for outcome in self.unsigned:
             item = outcome.item
             lines.append(f"  had changed without a sign, and is saved now: {item.title} ({item.type}, {item.id})")
@@ -358,6 +359,7 @@ class RunSummary:
             "left_behind": list(self.left_behind),
             "exit_code": self.exit_code,
             "alarms": list(self.alarms),
+            "standing": list(self.standing),
             "stopped_by": self.stopped_by,
         }
 

@@ -180,8 +180,10 @@ def test_a_summary_says_its_alarms() -> None:
     """People and machines read in the summary of a run what raised an alarm."""
     counts = dict.fromkeys(Result, 0)
     run = RunSummary("b", "s", "complete", counts, 0, 0, 1.0, (), (), 7, alarms=("Half is gone.",))
-    assert str(run).endswith("\n  alarm: Half is gone.")
+    assert "\n  ALARM: Half is gone.\n" in str(run)
     assert run.to_json()["alarms"] == ["Half is gone."]
+    later = RunSummary("c", "s", "complete", counts, 0, 0, 1.0, (), (), 7, standing=("b",))
+    assert "The alarm of the backup b still stands." in str(later)
 
 
 def test_an_alarm_stands_until_somebody_ends_it(store: LocalStore) -> None:
