@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import stat
@@ -10,9 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from saved import STARTED, begin_sample, save_sample
+from saved import MAP, STARTED, save_part
 
 from agolkit.errors import NoSuchBackup
+from agolkit.journal import Journal
+from agolkit.layout import tree_path
+from agolkit.manifest import backup_facts, close_backup, write_manifest
+from agolkit.model import Item, Outcome, Result
+from agolkit.options import BackupOptions
 from agolkit.store import LocalStore, open_store
 from agolkit.verify import verify
 
@@ -100,6 +106,29 @@ def damages(place: Path) -> Iterator[str]:
                 yield f"{name}: {damage.path} {damage.what}"
 
 
+def back_up(store: LocalStore, day: int) -> str:
+    """A backup whose every file is new to the store, and whose journal has a segment for each item."""
+    started = STARTED.replace(day=day)
+    draft = store.begin(started, "default")
+    journal = Journal(draft, clock=itertools.count(step=11).__next__)
+    outcomes = []
+    for number in range(4):
+        item = Item(id=f"{number:032x}", title=f"Map {number}", type="Web Map", owner="ann")
+        part = save_part(store, "item", "item.json", b"[%d, %d]" % (day, number))
+        draft.link(tree_path(item, part), part.blob)
+        outcomes.append(Outcome(item, Result.VERIFIED, started, "document", (part,)))
+        journal.add(outcomes[-1])
+    save_part(store, "data", "data.json", b"[%d]" % day)  # of an item that is under way
+    journal.close()
+    last = save_part(store, "item", "item.json", b"{}" + b" " * day)
+    outcomes.append(Outcome(MAP, Result.VERIFIED, started, "document", (last,)))
+    write_manifest(draft, outcomes)
+    options = BackupOptions()
+    facts = {"state": "complete", "finished": started, "options": options, "new_bytes": 0, "portal_url": ""}
+    close_backup(draft, backup_facts(draft, outcomes, **facts))  # type: ignore[arg-type]
+    return draft.name
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_refers_to_what_a_power_cut_took(disk: Disk, tmp_path: Path, seed: int) -> None:
     """Before every flush of two backups the power goes: whatever survived, no backup names a file that is lost."""
@@ -117,12 +146,12 @@ def test_nothing_refers_to_what_a_power_cut_took(disk: Disk, tmp_path: Path, see
     store = LocalStore(tmp_path / "store")
     store.bind("0123456789abcdef", "Smallville")
     with store.lock("run-1", "ann"):
-        name, _ = save_sample(store)
+        name = back_up(store, 23)
     disk.at_each = lambda: None
     disk.survives_in(tmp_path / "after the run", chance)
     assert open_store(tmp_path / "after the run").resolve("latest") == name
     assert verify(open_store(tmp_path / "after the run"), name, deep=True).ok
     disk.at_each = cut
     with store.lock("run-2", "ann"):
-        begin_sample(store, started=STARTED.replace(day=24))
+        back_up(store, 24)
     assert cuts > 50
