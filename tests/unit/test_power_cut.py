@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import stat
@@ -106,6 +107,11 @@ def damages(place: Path) -> Iterator[str]:
                 yield f"{name}: {damage.path} {damage.what}"
 
 
+def described(item: Item, day: int) -> bytes:
+    """The description of an item, another one each day."""
+    return json.dumps({"id": item.id, "snippet": f"as of day {day}"}).encode()
+
+
 def back_up(store: LocalStore, day: int) -> str:
     """A backup whose every file is new to the store, and whose journal has a segment for each item."""
     started = STARTED.replace(day=day)
@@ -114,13 +120,14 @@ def back_up(store: LocalStore, day: int) -> str:
     outcomes = []
     for number in range(4):
         item = Item(id=f"{number:032x}", title=f"Map {number}", type="Web Map", owner="ann")
-        part = save_part(store, "item", "item.json", b"[%d, %d]" % (day, number))
+        part = save_part(store, "item", "item.json", described(item, day))
         draft.link(tree_path(item, part), part.blob)
         outcomes.append(Outcome(item, Result.VERIFIED, started, "document", (part,)))
         journal.add(outcomes[-1])
     save_part(store, "data", "data.json", b"[%d]" % day)  # of an item that is under way
     journal.close()
-    last = save_part(store, "item", "item.json", b"{}" + b" " * day)
+    last = save_part(store, "item", "item.json", described(MAP, day))  # after the journal's last segment
+    draft.link(tree_path(MAP, last), last.blob)
     outcomes.append(Outcome(MAP, Result.VERIFIED, started, "document", (last,)))
     write_manifest(draft, outcomes)
     options = BackupOptions()
