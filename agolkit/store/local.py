@@ -152,7 +152,7 @@ class LocalStore(Store):
         with self._trouble():
             # From here on the folders are known to be there, and are never made again: where the store was on a share
             # that is lost, an empty folder in its place must not become a store.
-            for name in (INCOMING, "blobs", "backups"):
+            for name in (INCOMING, "blobs", "backups") if self.portal_id else ():
                 self._make_folder(self.root / name)
             for name in self.names(INCOMING):
                 self._discard(self.root / INCOMING / name)
