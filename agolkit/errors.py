@@ -22,7 +22,7 @@ AgolkitError                       exit 1
 │   ├── StoreBusy                  exit 11   another run holds the lock
 │   └── NoSuchBackup               exit 10   no such store, backup or item
 ├── CheckFailed                    what was saved is not what the portal holds
-├── TooLarge                       more bytes than an option allows
+├── TooLarge                       more bytes than an option or the scratch disk allows
 ├── NotDelivered                   a notification was refused
 └── Stopped                        exit 130  ended by the user
 ```
@@ -161,7 +161,7 @@ class CheckFailed(AgolkitError):
 
 
 class TooLarge(AgolkitError):
-    """More bytes than an option allows. Trying again does not help; the option can be raised."""
+    """More bytes than an option or the scratch disk allows. Trying again helps when one of them was changed."""
 
 
 class NotDelivered(AgolkitError):

@@ -49,6 +49,9 @@ PAYLOADS = ("geodatabase", "rows", "source", "tiles", "data", "resource")
 class Sink(Protocol):
     """Where a transfer writes to. A transfer that starts again calls `restart` first."""
 
+    def expect(self, size: int) -> None:
+        """Hear how many bytes will be written, where that is known; raises an error where they are too many."""
+
     def write(self, chunk: bytes, /) -> object: ...
 
     def restart(self) -> None: ...

@@ -200,14 +200,21 @@ class Bounded:
         self._size = 0
         self._sink.restart()
 
+    def expect(self, size: int) -> None:
+        self._check(size)
+        self._sink.expect(size)
+
     def write(self, chunk: bytes) -> None:
         self._size += len(chunk)
-        if self._size > self._most:
+        self._check(self._size)
+        self._sink.write(chunk)
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
             raise TooLarge(
                 f"The package is more than max_tile_bytes ({in_bytes(self._most)}) allows; raise it, or export one by "
                 "hand."
             )
-        self._sink.write(chunk)
 
 
 def in_ranges(levels: Iterable[int]) -> str:

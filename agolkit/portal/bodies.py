@@ -83,6 +83,8 @@ def read_content(response: Response, what: str, sink: Sink, accept: Callable[[],
     ------
     PortalError
         The answer is an error, a web page, or not as long as it states.
+    TooLarge, StoreFull
+        `sink` has no room for it.
     """
     headers = response.headers
     length = headers.get("Content-Length", "")
@@ -98,6 +100,8 @@ def read_content(response: Response, what: str, sink: Sink, accept: Callable[[],
                 break
     _refuse_errors(response, what, head, file_name, is_own=is_own)
     accept()
+    if stated:
+        sink.expect(stated)
     size = 0
     if head:
         sink.write(head)

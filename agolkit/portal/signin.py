@@ -163,6 +163,7 @@ def _find_rest_url(session: PortalSession, url: str, *, attempts: int, sleep: Ca
     bases = [path] if path else ["", "/portal", "/arcgis"]
 
     def find() -> str:
+        may_pass = False  # a page of a proxy, or an empty answer: the next attempt may find the portal behind it
         for base in bases:
             rest_url = f"https://{host}{base}/sharing/rest"
             try:
@@ -175,14 +176,18 @@ def _find_rest_url(session: PortalSession, url: str, *, attempts: int, sleep: Ca
                         f"https://{host} asks for Windows or certificate sign-in before the portal is reached; agolkit "
                         "does not have that. Use an address of the portal without it."
                     ) from error
+                may_pass = may_pass or error.transient
                 continue
             if isinstance(info.get("authInfo"), dict) or "owningSystemUrl" in info:
                 return rest_url
         looked = " and ".join(f"https://{host}{base}/sharing/rest" for base in bases)
-        raise UsageError(f"There is no portal at {without_query(text)}: nothing that is one answers at {looked}.")
+        said = f"There is no portal at {without_query(text)}: nothing that is one answers at {looked}."
+        raise NotAnAnswer(said) if may_pass else UsageError(said)
 
     try:
         return with_retries(find, attempts=attempts, sleep=sleep)
+    except NotAnAnswer as error:
+        raise UsageError(str(error)) from error
     except Unreachable as error:
         raise Unreachable(f"https://{host} cannot be reached safely. {error}") from error
     except ConnectionTrouble as error:

@@ -120,6 +120,11 @@ class Store(Storage):
     def lock(self, run_id: str, who: str) -> Lease:
         """The lease of this store for a `with` block; `StoreBusy` on entry where another run holds it."""
         self._check_writable()
+        if self.portal_id and self.size("store.json") is None:
+            raise StoreError(
+                f"The store {self.location} was there and is gone: it holds no store.json any more. Is the disk or "
+                "network share still connected? Nothing was written."
+            )
         return Lease(self, run_id, who)
 
     def holder(self) -> Holder | None:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from agolkit.store.flushing import private
 from agolkit.store.holder import Holder, lives, process_space, read_facts
 
 if sys.platform != "win32":
@@ -40,7 +41,7 @@ def take(claim: Path, age: Callable[[], float | None]) -> bytes | None:
     content = json.dumps(facts).encode()
     for is_last in (False, True):
         try:
-            with open(claim, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            with open(claim, "xb", opener=private) as file:
                 file.write(content)
             return content
         except FileExistsError:

@@ -19,11 +19,14 @@ from typing import IO, TypeVar
 
 from agolkit import layout
 from agolkit.errors import CheckFailed, StoreError, StoreFull
+from agolkit.model import in_bytes
 from agolkit.store.base import Store, blob_key
 from agolkit.store.claim import claim_of, find_claimer, holds, remove_left, take
+from agolkit.store.flushing import flush_file, flush_folder, private, write_new
 from agolkit.store.holder import Holder
 from agolkit.store.lease import LOCK, QUIET, not_released
-from agolkit.store.spool import Spool, copy_hashed
+from agolkit.store.spool import Spool, copy_hashed, room_on
+from agolkit.store.trouble import in_words
 
 T = TypeVar("T")
 
@@ -43,11 +46,13 @@ class LocalStore(Store):
         *,
         sleep: Callable[[float], object] = time.sleep,
         make_link: Callable[[Path, Path], object] = os.link,
+        room: Callable[[Path], int | None] = room_on,
     ) -> None:
         super().__init__(str(root))
         self.root = root
         self._sleep = sleep
         self._make_link = make_link
+        self._room = room
         self._made: set[Path] = set()
         self._unflushed: set[Path] = set()
         self._noting = threading.Lock()
@@ -60,6 +65,10 @@ class LocalStore(Store):
     def open(self, key: str) -> IO[bytes]:
         with self._trouble(may_be_absent=True):
             return self._path(key).open("rb")
+
+    def get(self, key: str) -> bytes:
+        with self._trouble(may_be_absent=True):  # around the reading too: a share may be lost in the middle of it
+            return super().get(key)
 
     def size(self, key: str) -> int | None:
         with self._trouble():
@@ -81,7 +90,8 @@ class LocalStore(Store):
         with self._trouble():
             arrived = self._incoming()
             try:
-                self._arrive(spool, arrived)
+                # What tells of the blobs must find room when they do not.
+                self._arrive(spool, arrived, may_fill=not read_only)
                 self._make_folder(target.parent)
                 if read_only:
                     if target.exists():
@@ -110,7 +120,7 @@ class LocalStore(Store):
                     return False
                 arrived = self._incoming()
                 try:
-                    _write_new(arrived, new)
+                    write_new(arrived, new)
                     if not holds(claim, ours):
                         return False
                     self._rename(arrived, target)
@@ -136,10 +146,14 @@ class LocalStore(Store):
             with self._noting:
                 folders, self._unflushed = self._unflushed, set()
             for folder in folders:
-                _flush_folder(folder)
+                flush_folder(folder)
 
     def tidy(self) -> None:
         with self._trouble():
+            # From here on the folders are known to be there, and are never made again: where the store was on a share
+            # that is lost, an empty folder in its place must not become a store.
+            for name in (INCOMING, "blobs", "backups") if self.portal_id else ():
+                self._make_folder(self.root / name)
             for name in self.names(INCOMING):
                 self._discard(self.root / INCOMING / name)
             # A killed run may have left blobs whose names a power cut could still undo; this run may refer to them.
@@ -171,7 +185,7 @@ class LocalStore(Store):
     def can_link(self) -> bool:
         with self._trouble():
             probe = self._incoming()
-            _write_new(probe, b"")
+            write_new(probe, b"")
             twin = probe.with_name(probe.name + "-2")
             try:
                 self._make_link(probe, twin)
@@ -235,11 +249,15 @@ class LocalStore(Store):
             raise StoreError(f"{key!r} is not a path inside a store.")
         return self.root / key
 
-    def _arrive(self, spool: Spool, arrived: Path) -> None:
-        """Make the spool's content a file of the store, complete and flushed, that has no name of its own yet."""
+    def _arrive(self, spool: Spool, arrived: Path, *, may_fill: bool) -> None:
+        """Make the spool's content a file of the store, complete and flushed, that has no name of its own yet.
+
+        `may_fill`: it may use the last bytes of the disk.
+        """
         source = spool.on_disk()
         if source is None:
-            _write_new(arrived, spool.read())
+            self._check_room(spool.size, may_fill=may_fill)
+            write_new(arrived, spool.read())
             return
         try:
             self._rename(source, arrived)
@@ -247,11 +265,12 @@ class LocalStore(Store):
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            with spool.open() as stream, open(arrived, "xb", opener=_private) as copy:
+            self._check_room(spool.size, may_fill=may_fill)
+            with spool.open() as stream, open(arrived, "xb", opener=private) as copy:
                 digest, _ = copy_hashed(stream, copy)
             if digest != spool.sha256:
                 raise CheckFailed(f"{source} does not hold what was written to it; the disk may be failing.") from error
-        _flush_file(arrived)
+        flush_file(arrived)
 
     def _incoming(self) -> Path:
         self._make_folder(self.root / INCOMING)
@@ -319,6 +338,15 @@ class LocalStore(Store):
             os.fsync(probe.fileno())
             return os.fstat(probe.fileno()).st_mtime
 
+    def _check_room(self, size: int, *, may_fill: bool) -> None:
+        room = None if may_fill else self._room(self.root)
+        if room is not None and room < size:
+            raise StoreFull(
+                f"The disk of the store {self.root} is nearly full: {in_bytes(max(0, room))} may be used and "
+                f"{in_bytes(size)} are needed; the rest is left free for the journal and the list of what is saved. "
+                "What is saved stays readable; make room and run again."
+            )
+
     @contextmanager
     def _trouble(self, *, may_be_absent: bool = False) -> Iterator[None]:
         """Say what the operating system's error means for the store."""
@@ -327,46 +355,4 @@ class LocalStore(Store):
         except OSError as error:
             if may_be_absent and isinstance(error, FileNotFoundError):
                 raise
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StoreFull(
-                    f"The disk of the store {self.root} is full. What is saved stays readable; make room and run again."
-                ) from error
-            where = error.filename or self.root
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                advice = f"{where} may not be read or written by this account. Grant it that, or name another folder."
-            elif error.errno in (errno.ENOTDIR, errno.EEXIST):
-                advice = f"{where} is a file, and not a folder. Name another folder."
-            elif error.errno == errno.ENOENT:
-                advice = f"{where} has vanished. Is the disk still there, or does something else clear the folder?"
-            else:
-                advice = f"{where}: {error.strerror}."
-            raise StoreError(f"The store {self.root} cannot be used: {advice}") from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    with open(path, "xb", opener=_private) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_file(path: Path) -> None:
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Windows has no call for it; NTFS keeps names in its own journal
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems flush files only
-            raise
-    finally:
-        os.close(handle)
+            raise in_words(error, self.root) from error

@@ -14,18 +14,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from agolkit.errors import StoreError, StoreFull
+from agolkit.errors import StoreError, StoreFull, TooLarge
+from agolkit.model import in_bytes
 
 CHUNK = 1 << 20
 IN_MEMORY = 1 << 20
 RESERVE = 64 << 20
-"""Bytes of the scratch folder's disk that are left free."""
-CHECK_EVERY = 16 << 20
+"""Bytes of a disk that are left free: of the scratch folder's, because it may be the system's; of the store's, so that
+a run that finds no room can still say in the journal what it has saved."""
+CHECK_EVERY = 4 << 20
+"""Bytes between two looks at the disk: sixteen transfers at once write no more than the reserve between them."""
+ADVICE = "What is saved stays readable; make room there, or name another folder with the option scratch."
+SHARE = 20
+"""The reserve is no more than this part of a disk, which may be a small one."""
 
 
-def free_space(folder: Path) -> int:
-    """Free bytes of the disk that `folder` is on."""
-    return shutil.disk_usage(folder).free
+def room_on(folder: Path) -> int | None:
+    """Bytes that may be written to the disk of `folder` before its reserve begins; `None` where it does not say."""
+    total, _used, free = shutil.disk_usage(folder)
+    return free - min(RESERVE, total // SHARE) if total else None
 
 
 class Spool:
@@ -41,11 +48,11 @@ class Spool:
     """
 
     def __init__(
-        self, scratch: Path | None = None, *, in_memory: int = IN_MEMORY, free: Callable[[Path], int] = free_space
+        self, scratch: Path | None = None, *, in_memory: int = IN_MEMORY, room: Callable[[Path], int | None] = room_on
     ) -> None:
         self._scratch = scratch or Path(tempfile.gettempdir())
         self._in_memory = in_memory
-        self._free = free
+        self._room = room
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
         self._path: Path | None = None
@@ -84,6 +91,22 @@ class Spool:
         self._hash.update(chunk)
         self.size += len(chunk)
         return len(chunk)
+
+    def expect(self, size: int) -> None:
+        """Look now whether there is room for so many bytes, rather than when the disk is full of them.
+
+        Raises
+        ------
+        TooLarge
+            There is not, although the disk is not nearly full: other content has room.
+        """
+        if size <= self._in_memory:
+            return
+        with self._scratch_trouble():
+            self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+            room = self._room(self._scratch)
+        if room is not None and room < size:
+            raise (TooLarge if room > RESERVE else StoreFull)(self._no_room(size, room))
 
     def restart(self) -> None:
         """Forget everything written: the transfer begins again."""
@@ -154,13 +177,16 @@ class Spool:
     def _check_room(self, coming: int) -> None:
         if self.size + coming <= self._room_until:
             return
-        free = self._free(self._scratch)
-        if free < coming + RESERVE:
-            raise StoreFull(
-                f"The scratch folder {self._scratch} has only {free:,} bytes free. "
-                "Make room there, or name another folder with the option scratch."
-            )
+        room = self._room(self._scratch)
+        if room is not None and room < coming:
+            raise StoreFull(self._no_room(coming, room))
         self._room_until = self.size + coming + CHECK_EVERY
+
+    def _no_room(self, size: int, room: int) -> str:
+        return (
+            f"The scratch folder {self._scratch} has no room for {in_bytes(size)}: {in_bytes(max(0, room))} of its "
+            f"disk may be used, the rest is left free. {ADVICE}"
+        )
 
     @contextmanager
     def _scratch_trouble(self) -> Iterator[None]:
@@ -169,9 +195,7 @@ class Spool:
         except OSError as error:
             what = "is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"cannot be used ({error.strerror})"
             trouble = StoreFull if what == "is full" else StoreError
-            raise trouble(
-                f"The scratch folder {self._scratch} {what}. Name another with the option scratch, or make room there."
-            ) from error
+            raise trouble(f"The scratch folder {self._scratch} {what}. {ADVICE}") from error
 
 
 def copy_hashed(source: IO[bytes], target: IO[bytes] | Spool) -> tuple[str, int]:

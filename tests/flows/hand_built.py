@@ -50,6 +50,10 @@ class Memory:
     def __init__(self) -> None:
         self.content = b""
         self.restarts = 0
+        self.expected = 0
+
+    def expect(self, size: int) -> None:
+        self.expected = size
 
     def restart(self) -> None:
         self.content = b""
@@ -63,6 +67,9 @@ class Nowhere:
     """A sink that counts and forgets."""
 
     size = 0
+
+    def expect(self, size: int) -> None:
+        """Any size is welcome."""
 
     def restart(self) -> None:
         self.size = 0

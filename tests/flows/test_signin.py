@@ -136,6 +136,13 @@ def test_an_address_that_is_no_portal(sandbox: Sandbox) -> None:
     assert paths(sandbox, "/generateToken") == 0
 
 
+@pytest.mark.parametrize("body", ["<html>Back soon</html>", ""], ids=["web page", "nothing"])
+def test_one_strange_answer_is_no_wrong_address(sandbox: Sandbox, body: str) -> None:
+    """A page that a proxy put before the portal once is asked past."""
+    sandbox.faults.add(Fault("/rest/info$", body=body, times=2))
+    assert sign_in(sandbox).username == sandbox.username
+
+
 def test_a_wrong_password_is_sent_once(sandbox: Sandbox) -> None:
     """A refused password ends with exit code 2 and is not tried again: accounts are locked after a few."""
     with pytest.raises(SignInError, match="refuses to sign 'boss' in: Unable to generate token") as caught:

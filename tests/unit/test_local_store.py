@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from datetime import UTC, datetime
@@ -272,6 +273,24 @@ def test_a_full_disk_is_said_and_harms_nothing(store: LocalStore, monkeypatch: p
     assert store.copied(blob.sha256).read() == b"before"
 
 
+def test_blobs_leave_room_for_the_list_of_them(tmp_path: Path) -> None:
+    """A disk that is nearly full takes no blob any more, but the journal and the lock still find room."""
+    room = [1000]
+    store = LocalStore(tmp_path / "store", room=lambda _folder: room[0])
+    store.bind("0123456789abcdef", "Smallville")
+    with store.lock("run", "ann") as lease:
+        add(store, b"x" * 1000)
+        room[0] = -5000
+        with pytest.raises(
+            StoreFull, match=r"nearly full: 0 B may be used and 1 B are needed.*stays readable; make room"
+        ):
+            add(store, b"y")
+        store.put("backups/x/journal/000001.jsonl", b"what is saved")
+        lease.renew()
+        lease.check()
+    assert list((store.root / "incoming").iterdir()) == []
+
+
 @posix
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is read-only to root")
 def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
@@ -304,6 +323,51 @@ def test_a_disk_that_goes_away_is_said(store: LocalStore, tmp_path: Path) -> Non
             add(store, b"y")
         with pytest.raises(StoreBusy, match="lost its hold"):
             lease.check()
+
+
+def test_an_empty_folder_in_place_of_the_store_is_said(store: LocalStore, tmp_path: Path) -> None:
+    """A share that is lost between opening the store and the run leaves an empty folder, in which nothing is begun."""
+    store.bind("0123456789abcdef", "Smallville")
+    opened = open_store(store.root)
+    store.root.rename(tmp_path / "elsewhere")
+    store.root.mkdir()
+    with pytest.raises(StoreError, match=r"was there and is gone.*still connected"):
+        opened.lock("run", "ann")
+    assert list(store.root.iterdir()) == []
+
+
+def test_an_empty_folder_under_a_run_stays_empty(store: LocalStore, tmp_path: Path) -> None:
+    """A share that is lost right after the lock was taken gets no backup in the folder that it leaves."""
+    store.bind("0123456789abcdef", "Smallville")
+    opened = open_store(store.root)
+    with opened.lock("run", "ann"):
+        store.root.rename(tmp_path / "elsewhere")
+        store.root.mkdir()
+        for write in (
+            lambda: opened.begin(STARTED, "default"),
+            lambda: add(opened, b"x"),
+            lambda: opened.put("backups/x/journal/1", b""),
+        ):
+            with pytest.raises(StoreError, match="has vanished"):
+                write()
+    assert list(store.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN])
+def test_a_share_that_is_lost_while_it_is_read_is_said(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Whatever the operating system says of a lost share is a store error, in the middle of a read too."""
+    store.put("lock", b"x")
+
+    class Lost(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", lambda *_: Lost())
+    with pytest.raises(StoreError, match=r"cannot be used: .*store: ") as raised:
+        store.get("lock")
+    assert ("connect it again" in str(raised.value)) == (number != errno.EIO)
 
 
 def test_a_folder_with_something_else_in_it_is_no_store(tmp_path: Path) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
-from agolkit.errors import StoreError, StoreFull
+from agolkit.errors import AgolkitError, StoreError, StoreFull, TooLarge
 from agolkit.store import Spool
-from agolkit.store.spool import IN_MEMORY, RESERVE
+from agolkit.store.spool import IN_MEMORY, RESERVE, room_on
 
 
 @pytest.mark.parametrize("chunks", [[], [b""], [b"abc"], [b"x" * 700_000] * 5])
@@ -57,16 +58,42 @@ def test_a_transfer_that_starts_again_leaves_nothing_of_the_first_try(tmp_path: 
 
 
 def test_a_nearly_full_scratch_disk_is_noticed_before_it_is_full(tmp_path: Path) -> None:
-    """Free space is looked at again while a file grows."""
-    free = [RESERVE * 4]
-    with Spool(tmp_path, in_memory=10, free=lambda folder: free[0]) as spool:  # noqa: ARG005
+    """The room on the disk is looked at again while a file grows."""
+    room = [1 << 30]
+    with Spool(tmp_path, in_memory=10, room=lambda _folder: room[0]) as spool:
         spool.write(b"x" * 20)
-        free[0] = RESERVE
-        for _ in range(15):
+        room[0] = 1 << 20
+        for _ in range(4):
             spool.write(b"x" * (1 << 20))
-        with pytest.raises(StoreFull, match="option scratch"):
+        with pytest.raises(StoreFull, match=r"no room for 2.1 MB: 1.0 MB of its disk.*stays readable.*option scratch"):
             spool.write(b"x" * (2 << 20))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("room", "error"), [(RESERVE + 1, TooLarge), (RESERVE, StoreFull), (-5, StoreFull)])
+def test_what_has_no_room_is_not_begun(tmp_path: Path, room: int, error: type[AgolkitError]) -> None:
+    """A length that is stated is compared with the room: one large file is told alone, a full disk ends the run."""
+    with Spool(tmp_path / "scratch", room=lambda _folder: room) as spool:
+        spool.expect(IN_MEMORY)
+        with pytest.raises(error, match=r"no room for 100 GB: .* may be used"):
+            spool.expect(100_000_000_000)
+        assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_disk_that_does_not_say_how_large_it_is_is_written_to(tmp_path: Path) -> None:
+    """Some network drives state nothing; they say that they are full when they are."""
+    with Spool(tmp_path, in_memory=10, room=lambda _folder: None) as spool:
+        spool.expect(100_000_000_000)
+        spool.write(b"x" * 20)
+        assert spool.size == 20
+
+
+def test_a_part_of_each_disk_stays_free(tmp_path: Path) -> None:
+    """The room on a real disk is less than what is free of it, by 64 MiB at most."""
+    total, _, free = shutil.disk_usage(tmp_path)
+    room = room_on(tmp_path)
+    assert room is not None
+    assert abs(free - min(RESERVE, total // 20) - room) < 1 << 28  # others write at the same time
 
 
 def test_an_unusable_scratch_folder_is_named(tmp_path: Path) -> None:
