@@ -6,6 +6,7 @@ import json
 import resource
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -331,7 +332,7 @@ def test_a_portal_that_refuses_everything_is_given_up(
     with pytest.raises(Throttled, match=r"429.* refused every request for 10 minutes"):
         portal.download(DATA, Memory())
     assert fault.struck == refusals
-    assert sum(waits) == pytest.approx(waited, abs=1)
+    assert waited - 1 <= sum(waits) <= waited * (1 + SPREAD) + 1
     assert portal.item(MAP_ID)["id"] == MAP_ID
 
 
@@ -376,7 +377,7 @@ def test_a_rejected_token_is_renewed_and_the_request_repeated(
     sandbox: Sandbox, portal: Portal, waits: list[float], fault: Fault
 ) -> None:
     """498 in the middle of a run: one sign-in, one repetition, no waiting, and nobody notices."""
-    sandbox.faults.add(fault)
+    sandbox.faults.add(replace(fault, action=sandbox.revoke_tokens))
     sink = Memory()
     portal.download(DATA, sink)
     assert sink.content == ZIP
@@ -394,12 +395,12 @@ def test_many_threads_renew_a_token_once(sandbox: Sandbox, portal: Portal) -> No
 
 
 def test_a_service_that_takes_no_token_is_no_storm(sandbox: Sandbox, portal: Portal) -> None:
-    """Where even a new token is rejected, the request fails; the next such answer makes no further sign-in."""
+    """Where a token is rejected that the portal itself takes, the request fails, and nobody signs in again."""
     sandbox.faults.add(Fault("/groups", body=error(499, "Token Required", messageCode="GWM_0003")))
     for _ in range(5):
         with pytest.raises(TokenRejected):
             portal.get_json(GROUPS)
-    assert sign_ins(sandbox) == 1
+    assert sign_ins(sandbox) == 0
     assert portal.item(MAP_ID)["id"] == MAP_ID
 
 
