@@ -262,11 +262,12 @@ class Brake:
                 )
                 return
             guess = min(LONGEST_GUESS, FIRST_PAUSE * 2.0**self._pauses)
-            seconds = min(refusal.retry_after or guess, LONGEST_PAUSE) * (1 + SPREAD * self._jitter())
+            asked = min(refusal.retry_after or guess, LONGEST_PAUSE)
+            seconds = asked * (1 + SPREAD * self._jitter())
             if not self._pauses:
                 self._width = max(1.0, self._width / 2)
             self._pauses += 1
-            self._waited += seconds
+            self._waited += asked
             self._pause_end = now + seconds
         tell("brake", seconds=round(seconds, 3), message=str(refusal))
         self.say(f"The portal asks for fewer requests; waiting {seconds:,.0f} s.")

@@ -58,7 +58,7 @@ def test_a_rejection_that_is_not_about_the_token(tmp_path: Path) -> None:
         assert 1 <= sign_ins(sandbox) <= 3
     assert [(outcome.item.id, outcome.result) for outcome in summary.failures] == [(victim.id, Result.PARTIAL)]
     assert "Invalid token" in summary.failures[0].message
-    assert refused.struck == 3
+    assert 3 <= refused.struck <= 3 + len(revocations)  # a token that was revoked meanwhile is no attempt
 
 
 def test_a_portal_that_takes_none_of_its_tokens_stops_the_run(tmp_path: Path) -> None:
