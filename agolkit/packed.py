@@ -38,24 +38,25 @@ def unpacked(content: bytes, *, most: int | None = None) -> bytes:
 def unpacked_list(content: bytes) -> Iterator[bytes]:
     """The lines of a packed list of a backup, one in memory at a time; bounds and errors are those of `unpacked`."""
     limit, size = _most(content), 0
-    for line in unpacked_lines(io.BytesIO(content)):
+    for line in unpacked_lines(io.BytesIO(content), longest=SMALL):
         size += len(line)
         _check_most(size, limit)
         yield line
 
 
-def unpacked_lines(packed: IO[bytes]) -> Iterator[bytes]:
+def unpacked_lines(packed: IO[bytes], *, longest: int | None = None) -> Iterator[bytes]:
     """The lines of a packed text, one in memory at a time.
 
     Raises
     ------
     ValueError
-        It is no whole gzip, or has a line of more than 256 MiB. Final.
+        It is no whole gzip, or has a line of more than `longest` bytes (256 MiB, unless said). Final.
     """
+    longest = longest or LONGEST_LINE
     with _in_one_word(), gzip.GzipFile(fileobj=packed) as stream:
-        while line := stream.readline(LONGEST_LINE + 1):
-            if len(line) > LONGEST_LINE:
-                raise ValueError(f"it has a line of more than {LONGEST_LINE:,} bytes")
+        while line := stream.readline(longest + 1):
+            if len(line) > longest:
+                raise ValueError(f"it has a line of more than {longest:,} bytes")
             yield line
 
 
