@@ -84,8 +84,7 @@ def backup(
     if options.dry_run:
         return planned(store.location)
 
-    if not store.portal_id:
-        news(Event("plan", f"A new store was begun in {store.location}: there was none. Is that the right folder?"))
+    is_new = not store.portal_id
     store.bind(portal.org_id, portal.org_name)
     run_id, started = uuid.uuid4().hex[:12], datetime.now(UTC)
     limits = portal.limits(
@@ -102,6 +101,8 @@ def backup(
         _scratch_folder(options) as scratch,
     ):
         tell("begun", run_id=run_id, scope=options.scope_name, agolkit=agolkit_version())
+        if is_new:
+            news(Event("plan", f"A new store was begun in {store.location}: there was none. Is that the right folder?"))
         if not portal.renewable:
             news(Event("inventory", of_sign_in(portal).text))
         known = look_back(store, options, started)

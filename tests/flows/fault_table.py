@@ -74,7 +74,7 @@ def damaged_gzip(body: bytes) -> bytes:
 EVERYWHERE: dict[str, BadDay] = {}
 for code, words in ((429, "Too many requests."), (500, "Oh."), (502, "Bad gateway."), (503, "Busy."), (504, "Late.")):
     twice: dict[str, Any] = {"times": 2, "by_path": True}
-    wait = {"headers": {"Retry-After": "120"}}
+    wait = {"headers": {"Retry-After": "30"}}
     EVERYWHERE |= {
         f"HTTP {code} twice at each address": recovered(Fault(LASTING, status=code, **twice)),
         f"HTTP {code} with Retry-After twice at each part": recovered(Fault(PARTS, status=code, **wait, **twice)),

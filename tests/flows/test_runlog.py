@@ -34,7 +34,7 @@ def log_of(store: Store, backup: str = "latest") -> list[dict[str, Any]]:
 def test_every_line_is_as_documented(run: Run) -> None:
     """Each line of the city's log has the fields that the schema and the format's page give its event."""
     validator = jsonschema.Draft202012Validator(SCHEMA)
-    lines = log_of(run.store)
+    lines = log_of(run.store, run.summary.backup)
     for line in lines:
         validator.validate(line)
     guide = (Path(__file__).parents[2] / "docs" / "format.md").read_text("utf-8").partition("## log.jsonl")[2]
@@ -45,7 +45,7 @@ def test_every_line_is_as_documented(run: Run) -> None:
 
 def test_the_log_says_what_became_of_each_item_and_part(run: Run) -> None:
     """Every item has one line, with the result and the bytes of the manifest, and its parts add up to it."""
-    lines = log_of(run.store)
+    lines = log_of(run.store, run.summary.backup)
     items = {line["item_id"]: line for line in lines if line["event"] == "item"}
     assert len(items) == sum(line["event"] == "item" for line in lines)
     assert {item_id: (line["result"], line["bytes"]) for item_id, line in items.items()} == {

@@ -80,7 +80,8 @@ def assert_clean_store(folder: Path, outcomes: dict[str, Outcome]) -> None:
         name = path.rpartition("/")[2]
         holds_items = name.startswith("manifest.jsonl") or "/journal/" in path or any(each in path for each in own)
         in_tree = re.search(rf"~({LISTED}|{HOOK})/(item|data)\.json$", path) or f"~{HOOK}/" in path
-        titles = {IN_TEXT.encode()} if name in ("AllItems.csv", "report.html", "SHA256SUMS", "log.jsonl") else set()
+        says_titles = name in ("AllItems.csv", "report.html", "SHA256SUMS", "log.jsonl") or "/log/" in path
+        titles = {IN_TEXT.encode()} if says_titles else set()
         assert_clean(path, content, also=set() if holds_items or in_tree else OF_ITEMS - titles)
 
 
