@@ -77,4 +77,12 @@ def lives(facts: Mapping[str, Any]) -> bool | None:
         return False
     except OSError:  # it is there, but somebody else's
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended, and only its parent has not asked how."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+    except (OSError, IndexError, ValueError):
+        return False

@@ -160,8 +160,8 @@ echo "verify $?"
 """
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_a_disk_that_is_really_full(sandbox: Sandbox, tmp_path: Path) -> None:
     """On a disk that is too small the run ends with 6; when it is larger, the next one goes on, and all is proven."""
     mount = tmp_path / "disk"
