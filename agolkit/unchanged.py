@@ -104,7 +104,7 @@ def is_listed_alike(store: Store, before: Outcome, item: Item) -> bool:
     if (before.kind, stamps.get("recipe"), stamps.get("content")) != (kind.name, kind.recipe, content_stamp(item)):
         return False
     try:
-        return all(store.blob_size(part.blob.sha256) == part.blob.size for part in before.parts)
+        return all(store.at_hand(part.blob) for part in before.parts)
     except (StoreError, TypeError):  # no blob has such a name; and of a store that is out of order, saving tells
         return False
 

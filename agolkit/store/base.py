@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from agolkit import layout
 from agolkit.errors import NoSuchBackup, StoreBusy, StoreDamaged, StoreError
@@ -43,6 +43,15 @@ _BLOB_NAME = re.compile(r"([0-9a-f]{64})(\.\d+)?")
 _NOT_FOREIGN = frozenset(
     ["lock", "lock.next", "store.json.next", "readme.txt", "readme.txt.next", "incoming"]
 ) | frozenset([".ds_store", "thumbs.db", "desktop.ini", "lost+found"])
+
+
+class Stored(NamedTuple):
+    """A blob as it lies in a store."""
+
+    sha256: str
+    size: int
+    tier: str = ""
+    """The class of storage, as S3 names it (`STANDARD`, `DEEP_ARCHIVE`); empty where there are none."""
 
 
 class Store(Storage):
@@ -193,6 +202,17 @@ class Store(Storage):
         for folder in filter(_BLOB_FOLDER.fullmatch, self.names("blobs")):
             found = (_BLOB_NAME.fullmatch(name) for name in self.names(f"blobs/{folder}"))
             yield from sorted({each[1] for each in found if each and each[1].startswith(folder)})
+
+    def stored(self) -> Iterator[Stored]:
+        """Every blob with its size and the class of storage it lies in; nothing is read."""
+        for sha256 in self.blobs():
+            size = self.blob_size(sha256)
+            if size is not None:
+                yield Stored(sha256, size)
+
+    def at_hand(self, blob: Blob) -> bool:
+        """Whether a blob is there with its size, and can be read now: it is not archived. Nothing is read."""
+        return self.blob_size(blob.sha256) == blob.size
 
     def remove_blob(self, sha256: str) -> int:
         """Delete a blob and its copies; the bytes of these. Hold the lease, and have proven that no backup needs it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from datetime import datetime
 from typing import IO
 
@@ -36,6 +37,11 @@ class Storage(ABC):
     def keep(self, key: str, spool: Spool, *, read_only: bool = False) -> None:
         """Put the content of `spool` under `key`, replacing what is there. Its name may be lost in a power cut until
         `flush`; its content may not: the key has all of it or does not exist."""
+
+    @abstractmethod
+    def stream(self, key: str, pieces: Iterable[bytes]) -> None:
+        """Put under `key` what comes in pieces, of any length and never in memory as a whole, replacing what is there.
+        Where the pieces end in an error, the key is as it was."""
 
     @abstractmethod
     def swap(self, key: str, old: bytes | None, new: bytes) -> bool:

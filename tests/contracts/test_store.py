@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,6 +89,24 @@ def test_no_key_leads_outside(store: Store, key: str) -> None:
     """A key that is not a plain relative path is refused, whoever made it."""
     with pytest.raises(StoreError, match="not a path inside a store"):
         store.put(key, b"x")
+
+
+def test_what_comes_in_pieces_is_there_when_all_of_it_has_come(store: Store) -> None:
+    """A long file is put piece by piece, whole or not at all: an error in the middle leaves what was there."""
+
+    def pieces(*, end: bool) -> Iterator[bytes]:
+        for number in range(3):
+            yield bytes([number]) * 4_000_000
+        if not end:
+            raise ZeroDivisionError
+
+    store.stream("zips/a.zip", pieces(end=True))
+    with pytest.raises(ZeroDivisionError):
+        store.stream("zips/a.zip", pieces(end=False))
+    with pytest.raises(ZeroDivisionError):
+        store.stream("zips/b.zip", pieces(end=False))
+    assert store.get("zips/a.zip") == b"".join(pieces(end=True))
+    assert store.names("zips") == ["a.zip"]
 
 
 def test_swap_writes_only_what_was_expected_to_be_there(store: Store) -> None:
