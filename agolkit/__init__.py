@@ -37,11 +37,15 @@ if TYPE_CHECKING:
     from agolkit.pruning import plan_prune, prune
     from agolkit.report import show_report
     from agolkit.retention import Keep
+    from agolkit.sizes import list_sizes
     from agolkit.store import Store, open_store
+    from agolkit.thawing import thaw
+    from agolkit.tiering import Archive
     from agolkit.verify import VerifyReport, verify
 
 _HOMES = {
     "AgolkitError": "agolkit.errors",
+    "Archive": "agolkit.tiering",
     "BackupForm": "agolkit.forms",
     "BackupOptions": "agolkit.options",
     "Keep": "agolkit.retention",
@@ -58,6 +62,7 @@ _HOMES = {
     "history": "agolkit.compare",
     "forget": "agolkit.forget",
     "list_items": "agolkit.inventory",
+    "list_sizes": "agolkit.sizes",
     "load_items": "agolkit.manifest",
     "load_layer": "agolkit.kinds.feature_service.conversion.frames",
     "open_store": "agolkit.store",
@@ -67,12 +72,14 @@ _HOMES = {
     "prune": "agolkit.pruning",
     "show_report": "agolkit.report",
     "standing_alarms": "agolkit.alarms",
+    "thaw": "agolkit.thawing",
     "unpin": "agolkit.alarms",
     "verify": "agolkit.verify",
 }
 
 __all__ = [
     "AgolkitError",
+    "Archive",
     "BackupForm",
     "BackupOptions",
     "Keep",
@@ -89,6 +96,7 @@ __all__ = [
     "forget",
     "history",
     "list_items",
+    "list_sizes",
     "load_items",
     "load_layer",
     "open_store",
@@ -98,6 +106,7 @@ __all__ = [
     "prune",
     "show_report",
     "standing_alarms",
+    "thaw",
     "unpin",
     "verify",
 ]

@@ -22,6 +22,7 @@ from agolkit.manifest import SUMS, read_outcomes, sum_line
 from agolkit.model import Item, Outcome, Part, counted
 from agolkit.store.base import Store
 from agolkit.store.spool import CHUNK, Spool
+from agolkit.thawing import check_thawed
 
 if TYPE_CHECKING:
     from agolkit.kinds.feature_service.conversion.files import Converted, Format
@@ -89,6 +90,8 @@ def fetch(
         `to` is a folder that is not empty, a file, or in a store; or there is no such `format`. Nothing was written.
     NoSuchBackup
         There is no such backup or item. Nothing was written.
+    Archived
+        Some files lie in an archive class and cannot be read before a thaw. Nothing was written.
     StoreDamaged
         Some files are missing or changed in the store; everything else was fetched. Trying again does not help.
     CheckFailed
@@ -105,6 +108,7 @@ def fetch(
     if unknown := wanted - {outcome.item.id for outcome in outcomes}:
         raise NoSuchBackup(f"The backup {name} has no item {', '.join(sorted(unknown))}.")
     chosen = [outcome for outcome in outcomes if not wanted or outcome.item.id in wanted]
+    check_thawed(store, name, chosen, sorted(wanted))
     target = Path(to).expanduser().absolute()
     damages: list[str] = []
     refusals: list[str] = []

@@ -1,28 +1,27 @@
 """Retention applied to a store: the plan, which changes nothing, and `prune`, which does exactly what the plan says.
 
-Backups go first, then the blobs that none of the others needs. What a killed `prune` left half done the next one
-finishes.
+Backups go first, then the blobs that none of the others needs; of these others, some move to an archive class. What a
+killed `prune` left half done the next one finishes.
 """
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agolkit.alarms import alarm_stands
-from agolkit.errors import StoreDamaged, StoreError, UsageError
-from agolkit.layout import backup_moment
-from agolkit.manifest import read_outcomes
-from agolkit.model import Blob, Result, counted, in_bytes
-from agolkit.options import BackupOptions
+from agolkit.errors import StoreError, UsageError
+from agolkit.holdings import Holdings
+from agolkit.model import counted, in_bytes
 from agolkit.retention import Candidate, Keep, reasons_to_keep
-from agolkit.store import Store
+from agolkit.store import Lease, Store
+from agolkit.store.base import blob_key
 from agolkit.store.holder import user_name
-from agolkit.store.removal import begin_removal, drop_tree, finish_removals, half_removed, tree_folders
+from agolkit.store.removal import begin_removal, drop_tree, finish_removals, tree_folders
+from agolkit.store.tiers import side_by_side
+from agolkit.tiering import Archive, Tiering, plan_tiers
 from agolkit.unneeded import find_needed, remove_unneeded
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 CLOCKS_DIFFER = timedelta(minutes=10)
 """More than this between two clocks is no difference of seconds, and one of them is wrong."""
 
-_NARROWS = ("folders", "owners", "groups", "types", "query")
 _TEXTS = ("name", "scope", "state", "label")
 
 
@@ -49,16 +47,23 @@ class Pruned:
     """Blobs that no backup needed any more."""
     freed_bytes: int
     """Of these blobs."""
+    moved: int = 0
+    """Blobs that lie in the archive now."""
+    moved_bytes: int = 0
 
     def __str__(self) -> str:
         trees = f", and {counted(len(self.trees), 'tree')}" if self.trees else ""
+        moved = f" Moved to the archive: {counted(self.moved, 'file')}, {in_bytes(self.moved_bytes)}."
         return (
             f"{counted(len(self.removed), 'backup')} removed{trees}; "
             f"{counted(self.blobs, 'file')} that no other backup needs, {in_bytes(self.freed_bytes)}."
+            f"{moved if self.moved else ''}"
         )
 
 
-def plan_prune(store: Store, keep: Keep, *, scope: str | None = None) -> pandas.DataFrame:
+def plan_prune(
+    store: Store, keep: Keep, *, scope: str | None = None, archive: Archive | None = None
+) -> pandas.DataFrame:
     """Which backups stay and which go, and why; it changes nothing.
 
     The rules count the backups of each scope by themselves. What stays whatever they say is listed at
@@ -68,25 +73,30 @@ def plan_prune(store: Store, keep: Keep, *, scope: str | None = None) -> pandas.
     ----------
     scope
         Only the backups of this scope may go; all others stay.
+    archive
+        In a bucket, which blobs move to an archive class; without it none does.
 
     Returns
     -------
     pandas.DataFrame
         One row per backup, oldest first. Columns: `name`, `scope`, `state`, `label`, `started` (UTC), `keep` (boolean),
         `reasons` (a list of texts; empty where it goes), `drop_tree` (boolean: it stays, and its tree goes),
-        `freed_bytes` (`Int64`: blobs that go with it, each counted with the last backup that needs it).
+        `freed_bytes` (`Int64`: blobs that go with it, each counted with the last backup that needs it). With
+        `archive`, `attrs["tiering"]` is the `Tiering`: what moves, what stays and why, and what that costs.
 
     Raises
     ------
     UsageError
-        The store has no backup of that scope. Final.
+        The store has no backup of that scope; or an archive is asked for, and the store is in no bucket. Final.
     StoreError
         The clock of this computer and that of the store, or the newest backup, contradict each other.
     """
+    if archive and not store.has_classes():
+        raise UsageError(f"The store {store.location} has no archive class; only stores in a bucket (s3://…) have.")
     now = datetime.now(UTC)
-    contents = _Contents(store)
-    _check_clock(store, contents.candidates, now)
-    candidates = contents.candidates
+    holdings = Holdings(store)
+    candidates = holdings.candidates
+    _check_clock(store, candidates, now)
     scopes = sorted({each.scope for each in candidates})
     if scope is not None and scope not in scopes:
         raise UsageError(f"The store has no backup of the scope {scope!r}; it has {', '.join(map(repr, scopes))}.")
@@ -96,8 +106,9 @@ def plan_prune(store: Store, keep: Keep, *, scope: str | None = None) -> pandas.
             reasons[each.name].append("of another scope")
     kept = [each for each in candidates if reasons[each.name]]
     trees = _trees_to_drop(store, kept, keep, scope)
-    freed = contents.freed_with({each.name for each in candidates} - {each.name for each in kept})
-    return _frame(
+    going = {each.name for each in candidates} - {each.name for each in kept}
+    freed = holdings.freed_with(going)
+    plan = _frame(
         {
             **{name: getattr(each, name) for name in (*_TEXTS, "started")},
             "keep": each in kept,
@@ -107,6 +118,9 @@ def plan_prune(store: Store, keep: Keep, *, scope: str | None = None) -> pandas.
         }
         for each in candidates
     )
+    if archive:
+        plan.attrs["tiering"] = _tiering(store, holdings, going, keep, archive, now)
+    return plan
 
 
 def prune(store: Store, plan: pandas.DataFrame, *, portal: Portal | None = None) -> Pruned:
@@ -130,17 +144,21 @@ def prune(store: Store, plan: pandas.DataFrame, *, portal: Portal | None = None)
         A backup cannot be read, so that nobody knows what it needs. Nothing was removed. Trying again helps when it is
         repaired, or moved out of the store.
     StoreError
-        A clock is wrong, and nothing was removed; or the store cannot be used.
+        A clock is wrong, or these credentials may not delete (`MayNotRemove`), and nothing was removed; or the store
+        cannot be used.
     """
     with store.lock(uuid.uuid4().hex[:12], user_name()) as lease:
         now = datetime.now(UTC)
-        candidates = _Contents(store).candidates
+        holdings = Holdings(store)
+        candidates = holdings.candidates
         _check_clock(store, candidates, now)
         if portal is not None and (theirs := portal.clock()):
             _check_same("the portal", theirs, datetime.now(UTC))
         going = _agreed(plan, candidates, now)
         trees = [str(name) for name in plan["name"][plan["keep"] & plan["drop_tree"]]]
         find_needed(store)  # a backup that cannot be read would keep all blobs: that is said before anything is gone
+        if going or trees:
+            store.check_removable()
         for name in going:
             lease.check()
             begin_removal(store, name)
@@ -149,7 +167,31 @@ def prune(store: Store, plan: pandas.DataFrame, *, portal: Portal | None = None)
             lease.check()
             drop_tree(store, name)
         unneeded = remove_unneeded(store, lease)
-        return Pruned(tuple(going), tuple(trees), unneeded.blobs, unneeded.bytes)
+        moved = _move(store, lease, plan.attrs.get("tiering"), holdings, set(going), now)
+        return Pruned(tuple(going), tuple(trees), unneeded.blobs, unneeded.bytes, *moved)
+
+
+def _tiering(
+    store: Store, holdings: Holdings, going: Collection[str], keep: Keep, archive: Archive, now: datetime
+) -> Tiering:
+    return plan_tiers(store.stored(), holdings.needed, holdings.candidates, going, keep, archive, now=now)
+
+
+def _move(
+    store: Store, lease: Lease, planned: Tiering | None, holdings: Holdings, going: set[str], now: datetime
+) -> tuple[int, int]:
+    """Move what was planned, of it only what may still move: how many blobs, and their bytes."""
+    if planned is None:
+        return 0, 0
+    due = _tiering(store, holdings, going, planned.keep, planned.archive, now).moves & planned.moves
+
+    def move(sha256: str) -> int:
+        lease.check()  # each time: where this computer slept, a run may need the blob by now
+        store.set_class(blob_key(sha256), planned.archive.storage_class)
+        return holdings.needed[sha256][0]
+
+    sizes = list(side_by_side(move, sorted(due)))
+    return len(sizes), sum(sizes)
 
 
 def _agreed(plan: pandas.DataFrame, candidates: Sequence[Candidate], now: datetime) -> list[str]:
@@ -167,66 +209,6 @@ def _agreed(plan: pandas.DataFrame, candidates: Sequence[Candidate], now: dateti
         if held[name]:
             raise UsageError(f"The backup {name} must stay: {'; '.join(held[name])}. Make the plan again.")
     return going
-
-
-class _Contents:
-    """What the backups of a store hold, read once: candidates for the rules, and which blobs each of them needs."""
-
-    def __init__(self, store: Store) -> None:
-        self._names = sorted(set(store.backup_names()) - set(half_removed(store)))
-        self._needed: dict[str, tuple[int, int]] = {}
-        """Of each blob its size, and the backups that need it as the bits of a number."""
-        self.candidates = [self._read(store, name, 1 << bit) for bit, name in enumerate(self._names)]
-
-    def _read(self, store: Store, name: str, bit: int) -> Candidate:
-        try:
-            facts = store.summary(name)
-            outcomes = read_outcomes(store, name)
-            for outcome in outcomes:
-                for part in outcome.parts:
-                    self._need(part.blob, bit)
-            account, options = facts.get("account") or {}, facts.get("options") or {}
-            return Candidate(
-                name=name,
-                scope=str(facts.get("scope") or ""),
-                state=str(facts["state"]),
-                started=datetime.fromisoformat(facts["started"]),
-                label=str(facts.get("label") or ""),
-                verified=frozenset(each.item.id for each in outcomes if each.result is Result.VERIFIED),
-                listed=frozenset(each.item.id for each in outcomes),
-                narrowed=_narrowed(options),
-                account=str(account.get("username") or ""),
-                privileges=frozenset(account.get("privileges") or ()),
-                alarms=alarm_stands(store, facts),
-                resume_within=timedelta(seconds=options.get("resume_within", BackupOptions.resume_within)),
-            )
-        except (StoreDamaged, ValueError, KeyError, TypeError, AttributeError) as error:
-            return Candidate(name, "", "damaged", backup_moment(name), unreadable=str(error))
-
-    def _need(self, blob: Blob, bit: int) -> None:
-        size, holders = self._needed.get(blob.sha256, (blob.size, 0))
-        self._needed[blob.sha256] = size, holders | bit
-
-    def freed_with(self, going: set[str]) -> dict[str, int]:
-        """Bytes of the blobs that only backups which go need, by the newest of these."""
-        staying = sum(1 << bit for bit, name in enumerate(self._names) if name not in going)
-        freed: dict[str, int] = {}
-        for size, holders in self._needed.values():
-            if not holders & staying:
-                name = self._names[holders.bit_length() - 1]
-                freed[name] = freed.get(name, 0) + size
-        return freed
-
-
-def _narrowed(options: Mapping[str, Any]) -> str:
-    """What narrows a scope, so that the same choice is the same text; empty where nothing does."""
-    if not options:
-        return "unknown"
-    chosen = {name: options[name] for name in _NARROWS if options.get(name)}
-    plain = {
-        name: sorted(map(str.casefold, value)) if isinstance(value, list) else value for name, value in chosen.items()
-    }
-    return json.dumps(plain, sort_keys=True) if plain else ""
 
 
 def _trees_to_drop(store: Store, kept: Sequence[Candidate], keep: Keep, scope: str | None) -> set[str]:

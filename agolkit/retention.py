@@ -77,16 +77,7 @@ class Keep:
     @property
     def window(self) -> timedelta:
         """`within` as a duration."""
-        if isinstance(self.within, timedelta):
-            return self.within
-        if not isinstance(self.within, str) or not (self.within == "" or _DURATION.fullmatch(self.within)):
-            raise UsageError(f"within must be a duration such as 36h, 14d, 8w or 1w3d, not {self.within!r}.")
-        try:
-            return timedelta(
-                hours=sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([hdw])", self.within))
-            )
-        except OverflowError:
-            raise UsageError(f"within must be shorter than {self.within!r}.") from None
+        return duration(self.within, "within")
 
     @property
     def keeps_all(self) -> bool:
@@ -103,6 +94,18 @@ class Keep:
             if name not in known:
                 raise UsageError(f"There is no rule {name!r}." + nearest(str(name), known))
         return cls(**values)
+
+
+def duration(value: object, name: str) -> timedelta:
+    """What a text such as `36h`, `14d`, `8w` or `1w3d` says, the empty one nothing; `UsageError` where it is none."""
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not (value == "" or _DURATION.fullmatch(value)):
+        raise UsageError(f"{name} must be a duration such as 36h, 14d, 8w or 1w3d, not {value!r}.")
+    try:
+        return timedelta(hours=sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([hdw])", value)))
+    except OverflowError:
+        raise UsageError(f"{name} must be shorter than {value!r}.") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ from agolkit.options import BackupOptions, nearest
 from agolkit.portal import connect
 from agolkit.progress import cancel_on_interrupt
 from agolkit.pruning import plan_prune, prune
-from agolkit.retention import Keep
 from agolkit.store import open_store
+from agolkit.tiering import read_rules
 
 SECRET = re.compile(r"passw|token|secret|credential|api_?key", re.IGNORECASE)
 
@@ -79,7 +79,8 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
         The message names the parameter, and the nearest known one. Trying again does not help.
     """
     declared = list(papermill.inspect_notebook(str(notebook)))
-    _rules_in(parameters)
+    if PRUNE in parameters:
+        read_rules(parameters[PRUNE])
     for name in (each for each in parameters if each != PRUNE):
         if SECRET.search(name):
             raise UsageError(
@@ -134,26 +135,19 @@ def run(
     kept = f"backups/{summary['backup']}/backup.ipynb"
     open_store(summary["store"]).put(kept, executed.read_bytes())
     shutil.rmtree(folder)
-    keep = _rules_in(parameters)
-    if keep and summary["state"] == "complete":
-        summary = {**summary, **_pruned(keep, parameters, summary, say)}
+    if PRUNE in parameters and summary["state"] == "complete":
+        summary = {**summary, **_pruned(parameters, summary, say)}
     return ScheduledRun(summary, Path(summary["store"], kept))
 
 
-def _rules_in(parameters: Mapping[str, Any]) -> Keep | None:
-    """What the parameters say is kept of older backups; `None` where they do not speak of it."""
-    return Keep.from_mapping(parameters[PRUNE]) if PRUNE in parameters else None
-
-
-def _pruned(
-    keep: Keep, parameters: Mapping[str, Any], summary: Mapping[str, Any], say: Callable[[str], object]
-) -> dict[str, Any]:
+def _pruned(parameters: Mapping[str, Any], summary: Mapping[str, Any], say: Callable[[str], object]) -> dict[str, Any]:
     """What the summary of a run says of the removal of older backups of its scope; trouble there undoes no run."""
     try:
         store = open_store(summary["store"])
         portal = connect(parameters.get("url") or None, profile=parameters.get("profile") or None)
         scope = parameters.get("scope_name", BackupOptions.scope_name)
-        done = prune(store, plan_prune(store, keep, scope=scope), portal=portal)
+        keep, archive = read_rules(parameters[PRUNE])
+        done = prune(store, plan_prune(store, keep, scope=scope, archive=archive), portal=portal)
     except AgolkitError as error:
         say(f"No older backup was removed, or not all: {error}")
         return {"exit_code": summary["exit_code"] or error.exit_code}

@@ -13,6 +13,7 @@ import agolkit as ak
 from agolkit import console
 from agolkit.cli.arguments import commands, with_json
 from agolkit.model import counted, in_bytes
+from agolkit.tiering import read_rules
 
 if TYPE_CHECKING:
     import pandas
@@ -33,6 +34,8 @@ COUNT = click.IntRange(min=0)
 )
 @click.option("--keep-label", "labels", multiple=True, metavar="LABEL", help="All with this label; may be repeated.")
 @click.option("--tree-keep", type=COUNT, metavar="N", help="The newest N of each scope keep their tree; else all.")
+@click.option("--archive-after", metavar="DURATION", help="Move to the archive what only backups older than 15d need.")
+@click.option("--archive-class", metavar="CLASS", help="DEEP_ARCHIVE, if not said, or GLACIER.")
 @click.option("--scope", metavar="NAME", help="Only backups of this scope may go.")
 @click.option("--yes", is_flag=True, help="Do it.")
 @with_json
@@ -50,31 +53,43 @@ def prune(
     within: str,
     labels: Sequence[str],
     tree_keep: int | None,
+    archive_after: str | None,
+    archive_class: str | None,
 ) -> None:
     """Show which backups of STORE the rules keep and why, and with --yes remove the others.
 
     Whatever the rules say, the newest complete backup of each scope stays, the last verified copy of every item that is
     still in the organization, what may still be taken up, and what an alarm has pinned.
+
+    In a bucket, --archive-after moves files that only older backups need to an archive class, where that is cheaper;
+    `agolkit thaw` asks them back.
     """
     opened = ak.open_store(store, create=False)
-    keep = ak.Keep(
-        last=last,
-        hourly=hourly,
-        daily=daily,
-        weekly=weekly,
-        monthly=monthly,
-        yearly=yearly,
-        within=within,
-        labels=labels,
-        tree_keep=tree_keep,
+    keep, archive = read_rules(
+        {
+            "last": last,
+            "hourly": hourly,
+            "daily": daily,
+            "weekly": weekly,
+            "monthly": monthly,
+            "yearly": yearly,
+            "within": within,
+            "labels": labels,
+            "tree_keep": tree_keep,
+            "archive_after": archive_after,
+            "archive_class": archive_class,
+        }
     )
-    plan = ak.plan_prune(opened, keep, scope=scope)
+    plan = ak.plan_prune(opened, keep, scope=scope, archive=archive)
     done = ak.prune(opened, plan) if yes else None
     if as_json:
         rows = json.loads(plan.to_json(orient="records", date_format="iso"))
-        click.echo(json.dumps({"plan": rows, "done": asdict(done) if done else None}))
+        told = {"tiering": plan.attrs["tiering"].to_json()} if archive else {}
+        click.echo(json.dumps({"plan": rows, **told, "done": asdict(done) if done else None}))
         return
     _show(plan)
+    if archive:
+        console.say(f"\n{plan.attrs['tiering']}\n")
     console.say(done or f"{_in_short(plan)} Nothing is removed yet; --yes does it.")
 
 
@@ -88,7 +103,9 @@ def _in_short(plan: pandas.DataFrame) -> str:
     going = ~plan["keep"]
     trees = f", and {counted(int(plan['drop_tree'].sum()), 'tree')}" if plan["drop_tree"].any() else ""
     size = in_bytes(int(plan["freed_bytes"].sum()))
-    return f"{counted(int(going.sum()), 'backup')} would go{trees}: {size} that no other backup needs."
+    moves = len(plan.attrs["tiering"].moves) if "tiering" in plan.attrs else 0
+    moving = f" {counted(moves, 'file')} would move to the archive." if moves else ""
+    return f"{counted(int(going.sum()), 'backup')} would go{trees}: {size} that no other backup needs.{moving}"
 
 
 @commands.command(short_help="Show the mass-change alarms of STORE; with --yes, end them.")

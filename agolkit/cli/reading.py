@@ -13,6 +13,7 @@ import click
 import agolkit as ak
 from agolkit import console
 from agolkit.cli.arguments import commands, with_json, with_portal
+from agolkit.cli.thawing import show_sizes
 from agolkit.model import counted
 
 
@@ -30,13 +31,21 @@ def list_(store: str, as_json: bool) -> None:
             console.say(f"{stopped.name} ended before its time: {stopped.stopped_by}")
 
 
-@commands.command(short_help="Show the items of one BACKUP of STORE.")
+@commands.command(short_help="Show the items of one BACKUP of STORE, or how much room all take.")
 @click.argument("store")
 @click.argument("backup", default="latest")
+@click.option("--sizes", is_flag=True, help="How much room each backup takes, and when a limit is reached.")
+@click.option("--limit", metavar="SIZE", default="2TB", show_default=True, help="The limit, as 500GB or 2TB.")
 @with_json
-def show(store: str, backup: str, as_json: bool) -> None:
-    """Show the items of one BACKUP of STORE; the newest complete one where none is named."""
+def show(store: str, backup: str, sizes: bool, limit: str, as_json: bool) -> None:
+    """Show the items of one BACKUP of STORE; the newest complete one where none is named.
+
+    With --sizes, how much room each backup takes in which class of storage, and what it has added.
+    """
     opened = ak.open_store(store, create=False)
+    if sizes:
+        show_sizes(opened, limit, as_json)
+        return
     facts = opened.summary(opened.resolve(backup))
     items = ak.load_items(opened, facts["name"])
     console.show_table(items, ["item_id", "title", "type", "owner", "message", "result"], as_json)

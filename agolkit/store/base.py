@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from agolkit.store.lease import Lease, find_holder, release, utc_now
 from agolkit.store.readme import README
 from agolkit.store.spool import CHUNK, Spool, copy_hashed
 from agolkit.store.storage import Storage
+from agolkit.store.tiers import Thaw
 from agolkit.store.version import FORMAT, agolkit_version
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Stored(NamedTuple):
     size: int
     tier: str = ""
     """The class of storage, as S3 names it (`STANDARD`, `DEEP_ARCHIVE`); empty where there are none."""
+    written: datetime | None = None
+    """When it was written, or moved to its class; `None` where that is not known."""
+    thaw: Thaw = Thaw()
+    """How far it has been asked back, where it is archived."""
 
 
 class Store(Storage):
@@ -216,6 +221,10 @@ class Store(Storage):
     def at_hand(self, blob: Blob) -> bool:
         """Whether a blob is there with its size, and can be read now: it is not archived. Nothing is read."""
         return self.blob_size(blob.sha256) == blob.size
+
+    def archived(self, wanted: Collection[str]) -> list[Stored]:  # noqa: ARG002
+        """Of these blobs, by their hashes, those in an archive class, and how far each has been asked back."""
+        return []
 
     def survey(self) -> None:
         """Learn by one look what is there, where that costs less than a question for each of many blobs that follow."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from agolkit.errors import StoreError, UsageError
 from agolkit.store.refusals import refusals
+from agolkit.store.tiers import Thaw, thaw_listed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -77,6 +78,8 @@ class Listed(NamedTuple):
     key: str
     size: int
     tier: str
+    written: datetime
+    thaw: Thaw
 
 
 def split_location(location: str) -> tuple[str, str]:
@@ -110,6 +113,7 @@ class Bucket:
             region = self.client.head_bucket(Bucket=name).get("BucketRegion")
             if region and region != self.client.meta.region_name:
                 self.client = self._client(region)
+        self.is_amazon = _is_amazon(self.client)
 
     def trouble(self, key: str = "") -> refusals:
         """Says what went wrong with the bucket, or with a key of it, for a `with` block."""
@@ -120,15 +124,15 @@ class Bucket:
         from obstore.auth.boto3 import Boto3CredentialProvider
         from obstore.store import S3Store
 
-        endpoint, is_amazon = str(self.client.meta.endpoint_url), _is_amazon(self.client)
-        by_host = is_amazon and "." not in self.name  # no certificate fits a name with dots before Amazon's own
+        endpoint = str(self.client.meta.endpoint_url)
+        by_host = self.is_amazon and "." not in self.name  # no certificate fits a name with dots before Amazon's own
         if by_host:
             endpoint = f"https://{self.name}.{urlsplit(endpoint).netloc}"
         client_options: ClientConfig = {"connect_timeout": CONNECT, "read_timeout": IDLE, "timeout": TIMEOUT}
         client_options["allow_http"] = endpoint.startswith("http://")
         if bundle := _ca_bundle(self._session):
             client_options["root_certificate"] = Path(bundle).read_bytes()
-        options: dict[str, Any] = {"checksum_algorithm": "SHA256"} if is_amazon else {}
+        options: dict[str, Any] = {"checksum_algorithm": "SHA256"} if self.is_amazon else {}
         if self.settings.encryption != "none":
             options["server_side_encryption"] = self.settings.encryption
         if self.settings.kms_key_id:
@@ -169,7 +173,7 @@ class Bucket:
         """All objects below a folder, in no order. What does not fit into one answer is asked for side by side, by
         the first letter of names that are hashes."""
         with self.trouble(folder):
-            first = self.client.list_objects_v2(Bucket=self.name, Prefix=f"{self.prefix}{folder}/")
+            first = self.client.list_objects_v2(Prefix=f"{self.prefix}{folder}/", **self._asked())
             if not first["IsTruncated"]:
                 yield from self._listed(first)
                 return
@@ -178,13 +182,18 @@ class Bucket:
                     yield from found
 
     def _all_below(self, prefix: str) -> list[Listed]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=self.prefix + prefix)
+        pages = self.client.get_paginator("list_objects_v2").paginate(Prefix=self.prefix + prefix, **self._asked())
         return [each for page in pages for each in self._listed(page)]
+
+    def _asked(self) -> dict[str, Any]:
+        """What a listing asks for; only Amazon's tells of thaws."""
+        return {"Bucket": self.name} | ({"OptionalObjectAttributes": ["RestoreStatus"]} if self.is_amazon else {})
 
     def _listed(self, page: Mapping[str, Any]) -> Iterator[Listed]:
         for found in page.get("Contents", ()):
             key = found["Key"].removeprefix(self.prefix)
-            yield Listed(key, found["Size"], found.get("StorageClass") or "STANDARD")
+            tier = found.get("StorageClass") or "STANDARD"
+            yield Listed(key, found["Size"], tier, found["LastModified"], thaw_listed(found))
 
     # Housekeeping
 
@@ -195,6 +204,12 @@ class Bucket:
             pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name, Prefix=self.prefix)
             for upload in [upload for page in pages for upload in page.get("Uploads", ())]:
                 self.client.abort_multipart_upload(Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"])
+
+    def check_removable(self) -> None:
+        """Raise `MayNotRemove` where these credentials may not delete."""
+        with self.trouble():
+            self.client.put_object(Bucket=self.name, Key=f"{self.prefix}incoming/probe", Body=b"")
+            self.client.delete_object(Bucket=self.name, Key=f"{self.prefix}incoming/probe")
 
     def check_private(self) -> None:
         """Raise `StoreError` where everybody may read the bucket, as far as these credentials may know."""

@@ -6,14 +6,15 @@ import hashlib
 import io
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from agolkit import layout
 from agolkit.errors import CheckFailed, StoreError
 from agolkit.model import Blob
 from agolkit.progress import beat
+from agolkit.store import tiers
 from agolkit.store.base import BLOB_NAME, Store, Stored, blob_key
 from agolkit.store.bucket import ARCHIVED, Bucket, BucketSettings, split_location
 from agolkit.store.reader import Reader
@@ -162,16 +163,41 @@ class BucketStore(Store):
         self._found = None  # each run looks for itself
         return super().lock(run_id, who)
 
+    def check_removable(self) -> None:
+        self.bucket.check_removable()
+
+    def has_classes(self) -> bool:
+        return True
+
+    def set_class(self, key: str, storage_class: str) -> None:
+        self._check_writable()
+        tiers.set_class(self.bucket, self._name(key), storage_class)
+        self._found = None  # what the last look has found is not so any more
+
+    def ask_back(self, key: str, tier: Literal["bulk", "standard"], days: int) -> bool:
+        return tiers.ask_back(self.bucket, self._name(key), tier, days)
+
     # Blobs: one listing instead of a question for each
 
     def stored(self) -> Iterator[Stored]:
         for listed in self.bucket.listing("blobs"):
             match = BLOB_NAME.fullmatch(listed.key.rpartition("/")[2])
             if match and listed.key == blob_key(match[1]):
-                yield Stored(match[1], listed.size, listed.tier)
+                yield Stored(match[1], *listed[1:])
 
     def blobs(self) -> Iterator[str]:
         return iter(sorted(each.sha256 for each in self.stored()))
+
+    def archived(self, wanted: Collection[str]) -> list[Stored]:
+        cold = [each for each in self.stored() if each.tier in ARCHIVED and each.sha256 in wanted]
+        if not cold or self.bucket.is_amazon:  # its listing tells of thaws
+            return cold
+        if tiers.can_be_read(self.bucket, blob_key(cold[0].sha256)) and not self._thaw(cold[0]).asked:
+            return []
+        return [each._replace(thaw=thaw) for each, thaw in zip(cold, tiers.side_by_side(self._thaw, cold), strict=True)]
+
+    def _thaw(self, blob: Stored) -> tiers.Thaw:
+        return tiers.thaw_of(self.bucket, blob_key(blob.sha256))
 
     def survey(self) -> None:
         with self._finding:

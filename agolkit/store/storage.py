@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import datetime
-from typing import IO
+from typing import IO, Literal
 
 from agolkit.errors import StoreError
 from agolkit.store.spool import Spool
@@ -85,6 +85,24 @@ class Storage(ABC):
     def is_linked(self, sha256: str, key: str) -> bool:  # noqa: ARG002
         """Whether `key` is a second name of the blob, so that its content need not be looked at."""
         return False
+
+    # Rights, and classes of storage, where the storage has them
+
+    def check_removable(self) -> None:  # noqa: B027  nothing is to be checked in most kinds of storage
+        """Raise `MayNotRemove` where these credentials may write and not delete."""
+
+    def has_classes(self) -> bool:
+        """Whether content lies in a class of storage here, and can be moved to another one."""
+        return False
+
+    def set_class(self, key: str, storage_class: str) -> None:
+        """Move what is under `key` to another class; it is there whole at any moment. Only where `has_classes`."""
+        raise StoreError(f"The store {self.location} has no class {storage_class} to which {key} could move.")
+
+    def ask_back(self, key: str, tier: Literal["bulk", "standard"], days: int) -> bool:  # noqa: ARG002
+        """Ask for what is under `key` in an archive class, to read it for so many days; whether nobody had yet. Only
+        where `has_classes`."""
+        raise StoreError(f"The store {self.location} has no archive, and {key} can be read.")
 
     # Small content
 

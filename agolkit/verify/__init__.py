@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agolkit.portal import Portal
 from agolkit.store.base import Store
+from agolkit.thawing import frozen_blobs, hashes_of
 from agolkit.verify.differences import list_differences
 from agolkit.verify.inspection import Inspection
 from agolkit.verify.items import check_items
@@ -20,7 +21,8 @@ def verify(store: Store, backup: str = "latest", *, deep: bool = False, portal: 
     SHA256SUMS and AllItems.csv say what the manifest says, and the tree is whole. With `deep`, every byte is read
     again and its hash compared, and what was proven when it was saved is proven again from the store alone: archives,
     JSON, XML and pictures open, geodatabases and rows hold the proven number of rows, each listed attachment is there
-    with its size. Items that were removed with `forget` are counted, and no damage. Changes nothing.
+    with its size. Items that were removed with `forget` are counted, and no damage; so is what lies in an archive class
+    and cannot be read before a thaw. Changes nothing.
 
     Parameters
     ----------
@@ -41,6 +43,7 @@ def verify(store: Store, backup: str = "latest", *, deep: bool = False, portal: 
     inspection = Inspection(store, name, deep=deep)
     facts, outcomes = check_own_files(inspection)
     differences = list_differences(store, facts, outcomes, portal) if portal is not None and outcomes else None
+    inspection.frozen = frozen_blobs(store, hashes_of(outcomes))
     check_items(inspection, outcomes, has_tree=facts.get("tree") in ("links", "copy"))
     return VerifyReport(
         backup=name,
@@ -50,5 +53,7 @@ def verify(store: Store, backup: str = "latest", *, deep: bool = False, portal: 
         bytes=sum(inspection.sizes.values()),
         damages=tuple(inspection.damages),
         forgotten=len({note["item_id"] for note in facts.get("forgotten", ())}),
+        archived=len(inspection.frozen),
+        archived_bytes=sum(inspection.frozen.values()),
         differences=differences,
     )

@@ -25,7 +25,8 @@ def check_items(inspection: Inspection, outcomes: Iterable[Outcome], *, has_tree
             named = f"part{'s' if len(paths) > 1 else ''} {', '.join(paths)}"
             inspection.add(blob_key(digest), f"{inspection.blob_trouble(part.blob)} ({named})", outcome.item)
         if inspection.deep:
-            whole = [part for part in outcome.parts if part.blob.sha256 not in damaged]
+            unread = damaged.keys() | inspection.frozen.keys()
+            whole = [part for part in outcome.parts if part.blob.sha256 not in unread]
             for part, what in _troubles_inside(inspection, outcome, whole):
                 inspection.add(blob_key(part.blob.sha256), f"{what} (part {part.path})", outcome.item)
         if has_tree:

@@ -50,13 +50,16 @@ class VerifyReport:
     state: str
     """Of the backup: `complete`, `stopped` or `unfinished`; `unknown` where backup.json cannot be read."""
     deep: bool
-    """Whether every byte was read again."""
+    """Whether every byte was read again, but for what is in the archive."""
     files: int
     """Different files looked at: blobs, and the files of the backup itself."""
     bytes: int
     damages: tuple[Damage, ...]
     forgotten: int = 0
     """Items that `agolkit forget` has removed from the backup; that is no damage."""
+    archived: int = 0
+    """Blobs that lie in an archive class, and cannot be read before a thaw; that is no damage."""
+    archived_bytes: int = 0
     differences: tuple[Difference, ...] | None = None
     """How the portal differs from the backup; `None` where they were not compared."""
 
@@ -82,6 +85,9 @@ class VerifyReport:
         else:
             places = counted(len(self.damages), "place")
             lines = [f"Backup {self.backup} ({self.state}) is damaged in {places}, of {seen}:", *_some(self.damages)]
+        if self.archived:
+            told = f"In the archive: {counted(self.archived, 'file')} of these, {self.archived_bytes:,} bytes"
+            lines.append(told + ("; not read, because that needs `agolkit thaw`." if self.deep else "."))
         if self.forgotten:
             lines.append(f"Removed from it on purpose: {counted(self.forgotten, 'item')}; its backup.json says which.")
         if self.differences:
