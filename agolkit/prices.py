@@ -89,3 +89,8 @@ class Prices:
         back = self.returns[storage_class, tier]
         copy = self.month("STANDARD", size, archived=False) * days / DAYS_A_MONTH
         return back.gb * size / GB + back.request + copy
+
+
+def in_dollars(amount: float) -> str:
+    """`about $1.20`; what is less than a cent, as that."""
+    return f"about ${amount:,.2f}" if amount >= 0.005 else "less than a cent"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from agolkit.errors import Archived, NoSuchBackup, UsageError
 from agolkit.manifest import read_outcomes
 from agolkit.model import Outcome, counted, in_bytes
-from agolkit.prices import Prices
+from agolkit.prices import Prices, in_dollars
 from agolkit.store import Store
 from agolkit.store.base import Stored, blob_key
 from agolkit.store.tiers import side_by_side
@@ -64,9 +64,10 @@ class Thaw:
         if self.frozen:
             done = "is asked back" if self.asked else "would be asked back"
             what = f"{counted(self.frozen, 'file')}, {in_bytes(self.frozen_bytes)}"
-            price = f"about ${self.cost:,.2f}" if self.cost >= 0.005 else "less than a cent"
             hours = f"{self.hours[0]} to {self.hours[1]} hours"
-            lines.append(f"{what}, {done} for {counted(self.days, 'day')}: ready in {hours}, for {price}.")
+            lines.append(
+                f"{what}, {done} for {counted(self.days, 'day')}: ready in {hours}, for {in_dollars(self.cost)}."
+            )
         if self.ongoing:
             lines.append(f"{counted(self.ongoing, 'file')} asked back before, and not ready yet.")
         if self.ready:

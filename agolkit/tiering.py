@@ -21,7 +21,7 @@ from typing import Any
 
 from agolkit.errors import UsageError
 from agolkit.model import counted, in_bytes
-from agolkit.prices import DAYS_A_MONTH, Prices
+from agolkit.prices import DAYS_A_MONTH, Prices, in_dollars
 from agolkit.retention import PERIODS, Candidate, Keep, duration, reasons_to_keep
 from agolkit.store.base import Stored
 from agolkit.store.bucket import ARCHIVED
@@ -89,12 +89,12 @@ def read_rules(values: Mapping[str, Any]) -> tuple[Keep, Archive | None]:
 class Fate(StrEnum):
     """What becomes of a blob, and why."""
 
-    MOVES = "moves to the archive"
-    ARCHIVED = "is in the archive"
-    RECENT = "stays: a recent backup needs it"
-    CURRENT = "stays: the newest complete backup, or one that may be taken up, needs it"
-    SMALL = "stays: it is too small"
-    DEARER = "stays: the archive would cost more for as long as it is needed"
+    MOVES = "Moves to the archive"
+    ARCHIVED = "Is in the archive"
+    RECENT = "Stays, because a recent backup needs it"
+    CURRENT = "Stays, because the newest complete backup needs it, or one that may be taken up"
+    SMALL = "Stays, because it is small"
+    DEARER = "Stays, because the archive would cost more for as long as it is needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +147,17 @@ class Tiering:
         lines = []
         for fate, share in self.shares.items():
             if share.blobs:
-                about = f"about ${share.month:,.2f} a month"
-                lines.append(f"{counted(share.blobs, 'file')}, {in_bytes(share.bytes)}, {about}: {fate}.")
+                files = f"{counted(share.blobs, 'file')}, {in_bytes(share.bytes)}"
+                lines.append(f"{fate}: {files}, {in_dollars(share.month)} a month.")
         if self.billed_until:
             lines.append(
-                f"What moves to {self.archive.storage_class} costs about ${self.move_cost:,.2f} once, is billed until "
-                f"{self.billed_until:%Y-%m-%d} at least, and saves about ${self.saved:,.2f} while it is needed."
+                f"To move it to {self.archive.storage_class} costs {in_dollars(self.move_cost)} once; it is "
+                f"billed there until {self.billed_until:%Y-%m-%d} at least. It saves {in_dollars(self.saved)} in all."
             )
         if self.early.blobs:
             lines.append(
-                f"{counted(self.early.blobs, 'file')} in the archive would go before the end of what is billed at "
-                f"least: about ${self.early.month:,.2f} for nothing."
+                f"Goes from the archive before the end of what is billed at least: "
+                f"{counted(self.early.blobs, 'file')}, {in_dollars(self.early.month)} for the rest."
             )
         return "\n".join(lines)
 
