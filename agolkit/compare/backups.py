@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING
 
 from agolkit.compare.difference import Change, Difference
@@ -12,6 +12,7 @@ from agolkit.errors import NoSuchBackup
 from agolkit.manifest import read_outcomes
 from agolkit.model import Outcome, Result, counted, shown
 from agolkit.store import Store
+from agolkit.thawing import check_thawed, hashes_of
 
 if TYPE_CHECKING:
     import pandas
@@ -87,6 +88,8 @@ def compare_item(store: Store, a: str, b: str, item_id: str) -> pandas.DataFrame
         There is no such backup, or one of them does not have the item: then `compare` says which.
     StoreDamaged
         The manifest of one of the backups is missing or was changed.
+    Archived
+        What differs lies in an archive class and cannot be read before a thaw.
     """
     import pandas
 
@@ -96,6 +99,10 @@ def compare_item(store: Store, a: str, b: str, item_id: str) -> pandas.DataFrame
         if outcome is None:
             raise NoSuchBackup(f"There is no item {item_id} in the backup {store.resolve(backup)}.")
         found.append(outcome)
+    for backup, one, other in ((a, *found), (b, *reversed(found))):
+        same = hashes_of([other])
+        differing = tuple(part for part in one.parts if part.blob.sha256 not in same)
+        check_thawed(store, store.resolve(backup), [replace(one, parts=differing)], [item_id])
     changes = compare_versions(store, *found, listed=LISTED)
     told = [asdict(each) for each in _shortened(changes.differences)]
     return pandas.DataFrame(told, columns=[each.name for each in fields(Difference)], dtype=str)

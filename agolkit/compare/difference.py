@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agolkit.errors import AgolkitError, CheckFailed, StoreDamaged
+from agolkit.errors import AgolkitError, Archived, CheckFailed, StoreDamaged
 from agolkit.model import shown
 
 Change = Literal["added", "removed", "changed", "not compared"]
@@ -31,7 +31,7 @@ class Difference:
     after: str = ""
 
 
-UNREADABLE = (StoreDamaged, CheckFailed, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+UNREADABLE = (StoreDamaged, Archived, CheckFailed, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 """What is raised where a saved file is damaged, or has not the form that files of its sort have."""
 
 
