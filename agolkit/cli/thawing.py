@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15}
 
 
-@commands.command(short_help="Ask archived files of one BACKUP of STORE back; again: say how far that is.")
+@commands.command(short_help="Ask archived files of one BACKUP of STORE back.")
 @click.argument("store")
 @click.argument("backup")
 @click.option("--item", "ids", multiple=True, metavar="ID", help="Only this item; may be repeated.")

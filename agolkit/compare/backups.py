@@ -99,7 +99,7 @@ def compare_item(store: Store, a: str, b: str, item_id: str) -> pandas.DataFrame
         if outcome is None:
             raise NoSuchBackup(f"There is no item {item_id} in the backup {store.resolve(backup)}.")
         found.append(outcome)
-    for backup, one, other in ((a, *found), (b, *reversed(found))):
+    for backup, one, other in zip((a, b), found, reversed(found), strict=True):
         same = hashes_of([other])
         differing = tuple(part for part in one.parts if part.blob.sha256 not in same)
         check_thawed(store, store.resolve(backup), [replace(one, parts=differing)], [item_id])
