@@ -18,11 +18,12 @@ from agolkit.cli import main
 from agolkit.errors import Archived, NoSuchBackup, StoreError, UsageError
 from agolkit.model import Blob
 from agolkit.prices import Prices
-from agolkit.store import LocalStore, Store, open_store
+from agolkit.store import LocalStore, Store, open_store, tiers
 from agolkit.thawing import Thaw
 
 B = "b" * 32
 ASKED = 8
+NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -233,6 +234,19 @@ def test_the_command(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         agolkit("prune", store.location, "--keep-last", "1", "--archive-after", "15d", "--archive-class", "X")[0] == 2
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "thaw"),
+    [
+        ({}, tiers.Thaw()),
+        ({"IsRestoreInProgress": True}, tiers.Thaw(asked=True)),
+        ({"IsRestoreInProgress": False, "RestoreExpiryDate": NEW_YEAR}, tiers.Thaw(True, NEW_YEAR)),
+    ],
+)
+def test_the_listing_of_amazon_tells_of_thaws(told: dict[str, Any], thaw: tiers.Thaw) -> None:
+    """Not asked, on its way, ready until then: as its documentation has it."""
+    assert tiers.thaw_listed({"Key": "x", "RestoreStatus": told} if told else {"Key": "x"}) == thaw
 
 
 def test_nothing_of_a_folder_is_archived(tmp_path: Path) -> None:

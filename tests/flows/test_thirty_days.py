@@ -1,23 +1,31 @@
-"""Thirty days of a small city: edits of every sort, bad days, a mass deletion, and a prune each night."""
+"""Thirty days of a small city: edits of every sort, bad days, a mass deletion, and a prune each night.
+
+In a folder, and in a bucket, where the prune moves to the archive what only backups of more than 15 days need.
+"""
 
 from __future__ import annotations
 
 import json
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import boto3
 import pytest
+from buckets import new_bucket, sign_in
 from interrupted import town
 from portals import connect
 
 import agolkit as ak
+from agolkit.errors import Archived
 from agolkit.layout import backup_name
 from agolkit.manifest import read_outcomes
 from agolkit.model import Result, to_stamp
+from agolkit.prices import Charge, Prices
 from agolkit.progress import Event
 from agolkit.retention import Keep
 from agolkit.sandbox import Fault, Sandbox
@@ -29,13 +37,13 @@ from agolkit.store.seal import sealed
 
 DAY = timedelta(days=1)
 KEEP = Keep(daily=7, weekly=3)
+LONGER = Keep(daily=7, weekly=5)
 DELETION, MEANT = 20, 25
 """The day on which most items are deleted, and the day on which somebody says that this was meant."""
 
 
 def yesterday(store: Store) -> None:
     """Let a day pass: every backup was made a day earlier than it says."""
-    folder = Path(store.location, "backups")
     for name in store.backup_names():
         facts = store.summary(name)
         moments = {
@@ -44,15 +52,27 @@ def yesterday(store: Store) -> None:
             if key in facts
         }
         earlier = backup_name(datetime.fromisoformat(moments["started"]))
-        place = (folder / name).rename(folder / earlier)
+        rename(store, f"backups/{name}", f"backups/{earlier}")
         facts = {key: value for key, value in facts.items() if key != "own_sha256"} | moments
-        if (place / "backup.json").exists():
-            (place / "backup.json").write_bytes(sealed(facts | {"name": earlier}))
+        if store.size(f"backups/{earlier}/backup.json") is not None:
+            store.put(f"backups/{earlier}/backup.json", sealed(facts | {"name": earlier}))
         else:
-            first = place / "journal" / "000000.jsonl"
-            began = json.loads(first.read_bytes())
+            first = f"backups/{earlier}/journal/000000.jsonl"
+            began = json.loads(store.get(first))
             began["run"]["started"] = moments["started"]
-            first.write_text(json.dumps(began) + "\n")
+            store.put(first, json.dumps(began).encode() + b"\n")
+
+
+def rename(store: Store, old: str, new: str) -> None:
+    """Give a folder another name."""
+    if not store.has_classes():
+        Path(store.location, old).rename(Path(store.location, new))
+        return
+    bucket, client = store.location.removeprefix("s3://"), boto3.client("s3")
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{old}/"):
+        for key in [each["Key"] for each in page.get("Contents", ())]:
+            client.copy_object(Bucket=bucket, Key=new + key.removeprefix(old), CopySource=f"{bucket}/{key}")
+            client.delete_object(Bucket=bucket, Key=key)
 
 
 def city() -> Organization:
@@ -162,13 +182,11 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_thirty_days(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Every backup that is kept can be proven to the last byte, and the store is hardly larger than what is in it."""
+def live(sandbox: Sandbox, location: str, keep: Keep, archive: ak.Archive | None = None) -> dict[int, int]:
+    """Let the thirty days pass; the exit code of each."""
     days, codes = Days(sandbox), {}
     for day in range(1, 31):
-        store = ak.open_store(tmp_path / "store")
+        store = ak.open_store(location)
         days.pass_one()
         if day == DELETION:
             days.delete_most()
@@ -182,16 +200,21 @@ def test_thirty_days(sandbox: Sandbox, tmp_path: Path) -> None:
             back_up(sandbox, store, stop_after=10)
         codes[day] = back_up(sandbox, store).exit_code
         sandbox.faults.clear()
-        ak.prune(store, ak.plan_prune(store, KEEP))
+        ak.prune(store, ak.plan_prune(store, keep, archive=archive))
         yesterday(store)
+    return codes
 
+
+def check(sandbox: Sandbox, store: Store, codes: dict[int, int]) -> dict[str, int]:
+    """Every backup that is kept can be proven to the last byte; the sizes of their blobs."""
     assert [day for day, code in codes.items() if code == 7] == list(range(DELETION, MEANT))
     assert {codes[day] for day in codes if day % 6 == 0 and not DELETION <= day < MEANT} == {3}
     kept = store.backup_names()
     assert 7 <= len(kept) <= 11
     blobs: dict[str, int] = {}
     for name in kept:
-        assert ak.verify(store, name, deep=True).ok, name
+        report = ak.verify(store, name, deep=True)
+        assert (report.ok, report.archived) == (True, 0), name
         for outcome in read_outcomes(store, name):
             blobs |= {part.blob.sha256: part.blob.size for part in outcome.parts}
     # The newest backup is what the portal holds.
@@ -202,8 +225,42 @@ def test_thirty_days(sandbox: Sandbox, tmp_path: Path) -> None:
             data = next(part for part in newest[item_id].parts if part.name == "data")
             with store.open_blob(data.blob.sha256) as stream:
                 assert stream.read() == b"".join(item.data.chunks())
-    unique = sum(blobs.values())
-    files = {path.stat().st_ino: path.stat().st_size for path in Path(store.location).rglob("*") if path.is_file()}
-    print(f"\n{len(kept)} backups kept, {unique:,} bytes of unique content, {sum(files.values()):,} in the store")
     assert set(store.blobs()) == set(blobs)
+    return blobs
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_thirty_days(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Every backup that is kept can be proven to the last byte, and the store is hardly larger than what is in it."""
+    codes = live(sandbox, str(tmp_path / "store"), KEEP)
+    store = ak.open_store(tmp_path / "store")
+    unique = sum(check(sandbox, store, codes).values())
+    files = {path.stat().st_ino: path.stat().st_size for path in Path(store.location).rglob("*") if path.is_file()}
+    print(f"\n{unique:,} bytes of unique content, {sum(files.values()):,} in the store")
     assert unique <= sum(files.values()) <= 1.1 * unique
+
+
+@pytest.mark.soak
+def test_thirty_days_in_a_bucket(sandbox: Sandbox, moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What only old backups need is archived; thawed, they can be fetched and proven as ever, and so can all others."""
+    sign_in(moto, monkeypatch)
+    location = f"s3://{new_bucket()}"
+    prices = Prices({"STANDARD": Charge(0.023), "DEEP_ARCHIVE": Charge(0.0)})  # else a month were too short a time
+    codes = live(sandbox, location, LONGER, ak.Archive("15d", prices=prices))
+    store = ak.open_store(location)
+    tiers = Counter(each.tier for each in store.stored())
+    assert tiers["DEEP_ARCHIVE"] > 0
+    assert set(tiers) == {"STANDARD", "DEEP_ARCHIVE"}
+    cold = [name for name in store.backup_names() if ak.verify(store, name).archived]
+    recent = datetime.now(UTC) - 15 * DAY
+    assert cold
+    assert all(datetime.fromisoformat(store.summary(name)["started"]) < recent for name in cold)
+    assert not ak.verify(store, "latest", deep=True).archived
+    with pytest.raises(Archived, match=f"agolkit thaw {location} {cold[0]}"):
+        ak.fetch(store, cold[0], tmp_path / "out")
+    for name in cold:
+        ak.thaw(store, name)
+    assert ak.fetch(store, cold[0], tmp_path / "out").files > 0
+    check(sandbox, store, codes)
+    print(f"\n{dict(tiers)}, {len(cold)} backups thawed")

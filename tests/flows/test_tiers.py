@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import boto3
 import pytest
@@ -182,3 +183,18 @@ def test_a_large_blob_is_copied_in_parts(bucket: Store, monkeypatch: pytest.Monk
         assert copy.size == 16 << 20
     bucket.set_class(blob_key(blob.sha256), "STANDARD_IA")
     assert head(bucket, blob.sha256)["LastModified"] == after["LastModified"]
+
+
+@pytest.mark.ceph
+def test_where_the_archive_can_be_read_no_thaw_is_needed(
+    ceph: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A server may have classes of these names, and no archive: everything is read as ever."""
+    sign_in(ceph, monkeypatch)
+    store = open_store(f"s3://{new_bucket()}")
+    names = save_nights(store)
+    archive(store)
+    assert tiers(store)["DEEP_ARCHIVE"] == 3
+    assert ak.thaw(store, names[0]).is_ready
+    assert ak.fetch(store, names[0], tmp_path / "out").items == 3
+    assert ak.verify(store, names[0], deep=True).archived == 0
