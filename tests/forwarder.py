@@ -38,6 +38,8 @@ class Forwarder:
     bytes_out: int = 0
     fault: Callable[[Request], int | None] = no_fault
     """`LOSE_REQUEST`, `LOSE_ANSWER`, or how many bytes of the answer's body come before the connection ends."""
+    lost: Callable[[], object] = lambda: None
+    """Called when a request or an answer is lost, before the connection ends."""
     without: tuple[str, ...] = ()
     """Names of headers, in lower case, that the server does not get to see."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -54,6 +56,7 @@ def forwarding(target: str) -> Iterator[Forwarder]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def handle_any(self) -> None:
             size = int(self.headers.get("content-length") or 0)
@@ -64,6 +67,7 @@ def forwarding(target: str) -> Iterator[Forwarder]:
             fault = forwarder.fault(request)
             self.close_connection = fault is not None
             if fault == LOSE_REQUEST:
+                forwarder.lost()
                 return
             server = http.client.HTTPConnection(urlsplit(target).netloc, timeout=60)
             server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -75,6 +79,7 @@ def forwarding(target: str) -> Iterator[Forwarder]:
             content = answer.read()
             server.close()
             if fault == LOSE_ANSWER:
+                forwarder.lost()
                 return
             self.send_response_only(answer.status)
             for name, value in answer.getheaders():
