@@ -20,6 +20,8 @@ AgolkitError                       exit 1
 │   ├── StoreFull                  exit 6
 │   ├── StoreDamaged               exit 4    verify found damage
 │   ├── StoreBusy                  exit 11   another run holds the lock
+│   ├── Archived                   exit 6    a blob lies in the archive tier and must be thawed first
+│   ├── MayNotRemove               exit 6    these credentials may not delete
 │   └── NoSuchBackup               exit 10   no such store, backup or item
 ├── CheckFailed                    what was saved is not what the portal holds
 ├── TooLarge                       more bytes than an option or the scratch disk allows
@@ -146,6 +148,14 @@ class StoreBusy(StoreError):
     """Another run holds the store; wait until it has ended."""
 
     exit_code = 11
+
+
+class Archived(StoreError):
+    """A blob lies in an archive class of storage. Trying again helps some hours after `agolkit thaw` asked it back."""
+
+
+class MayNotRemove(StoreError):
+    """These credentials may write to the store, and not delete. Other credentials help."""
 
 
 class NoSuchBackup(StoreError):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Tree = Literal["auto", "copy", "none"]
 
 _BLOB_FOLDER = re.compile("[0-9a-f]{2}")
-_BLOB_NAME = re.compile(r"([0-9a-f]{64})(\.\d+)?")
+BLOB_NAME = re.compile(r"([0-9a-f]{64})(\.\d+)?")
 
 # What may lie in a folder that is still free to become a store.
 _NOT_FOREIGN = frozenset(
@@ -56,6 +56,9 @@ class Stored(NamedTuple):
 
 class Store(Storage):
     """Where backups are kept. Made by `agolkit.open_store`; reading needs no lock, writing does (`lock`)."""
+
+    place = "folder"
+    """What a store of this kind stands in, for people."""
 
     def __init__(self, location: str) -> None:
         super().__init__(location)
@@ -84,7 +87,7 @@ class Store(Storage):
             if foreign:
                 raise StoreError(
                     f"{self.location} is not a store and is not empty (it holds {foreign[0]!r}). "
-                    "Name an existing store, or a new or empty folder."
+                    f"Name an existing store, or a new or empty {self.place}."
                 )
             if not create:
                 raise NoSuchBackup(f"There is no store at {self.location}.")
@@ -123,7 +126,7 @@ class Store(Storage):
         if self.portal_id and self.portal_id != portal_id:
             raise StoreError(
                 f"The store {self.location} belongs to {self.portal_name} ({self.portal_id}), not to {portal_name} "
-                f"({portal_id}). Each organization needs a store of its own: name another folder."
+                f"({portal_id}). Each organization needs a store of its own: name another {self.place}."
             )
 
     def lock(self, run_id: str, who: str) -> Lease:
@@ -200,7 +203,7 @@ class Store(Storage):
     def blobs(self) -> Iterator[str]:
         """The hash of every blob; files that nobody saved are passed over."""
         for folder in filter(_BLOB_FOLDER.fullmatch, self.names("blobs")):
-            found = (_BLOB_NAME.fullmatch(name) for name in self.names(f"blobs/{folder}"))
+            found = (BLOB_NAME.fullmatch(name) for name in self.names(f"blobs/{folder}"))
             yield from sorted({each[1] for each in found if each and each[1].startswith(folder)})
 
     def stored(self) -> Iterator[Stored]:
@@ -213,6 +216,9 @@ class Store(Storage):
     def at_hand(self, blob: Blob) -> bool:
         """Whether a blob is there with its size, and can be read now: it is not archived. Nothing is read."""
         return self.blob_size(blob.sha256) == blob.size
+
+    def survey(self) -> None:
+        """Learn by one look what is there, where that costs less than a question for each of many blobs that follow."""
 
     def remove_blob(self, sha256: str) -> int:
         """Delete a blob and its copies; the bytes of these. Hold the lease, and have proven that no backup needs it."""

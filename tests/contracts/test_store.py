@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas
 import pytest
+from buckets import new_bucket, sign_in
 from saved import STARTED, begin_sample, sample_outcomes, save_sample
 
 from agolkit.errors import NoSuchBackup, StoreBusy, StoreDamaged, StoreError, UsageError
@@ -19,13 +20,16 @@ from agolkit.layout import tree_path
 from agolkit.store import Lease, Spool, Store, open_store
 
 Opener = Callable[..., Store]
-KINDS: dict[str, Callable[[Path], str]] = {"local": lambda folder: str(folder / "store")}
+KINDS = ["local", "moto", pytest.param("ceph", marks=pytest.mark.ceph)]
 
 
 @pytest.fixture(params=KINDS)
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+def opener(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
     """Opens the same store again and again, as several runs would."""
-    location = KINDS[request.param](tmp_path)
+    location = str(tmp_path / "store")
+    if request.param != "local":
+        sign_in(request.getfixturevalue(request.param), monkeypatch)
+        location = f"s3://{new_bucket()}/one/store"
     return lambda **how: open_store(location, **how)
 
 

@@ -1,0 +1,122 @@
+"""What the errors of an object store mean for a store of ours, in words for people."""
+
+from __future__ import annotations
+
+import re
+from types import TracebackType
+
+from agolkit.errors import AgolkitError, Archived, MayNotRemove, StoreError, StoreFull
+
+_CODE = re.compile("<Code>([A-Za-z0-9]+)</Code>")
+_STATUS = re.compile(r"status code: (\d{3})")
+
+_DENIED = ("AccessDenied", "Forbidden", "AllAccessDisabled", "403")
+_SIGN_IN = (
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "UnrecognizedClientException",
+    "401",
+)
+_FULL = ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507")
+
+_IN_TROUBLE = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
+
+_ADVICE = {
+    "NoSuchBucket": "There is no such bucket. Make it first; `agolkit bucket-policy` prints how.",
+    "RequestTimeTooSkewed": "The clock of this computer is wrong. Set it right.",
+    "PermanentRedirect": "The bucket is in another region. Set AWS_REGION.",
+    "AuthorizationHeaderMalformed": "The bucket is in another region. Set AWS_REGION.",
+    "SlowDown": "The server asks to slow down, for minutes. Try again later.",
+    "KMS.DisabledException": "The key that encrypts it is disabled.",
+}
+
+
+class Unsettled(StoreError):
+    """No answer came, or the server was in trouble: nobody knows whether it was done."""
+
+
+class refusals:  # noqa: N801  it is used like a function
+    """For a `with` block: an error of the object store's libraries becomes one of ours.
+
+    What is an answer stays: `FileNotFoundError`, and that a condition does not hold.
+    """
+
+    def __init__(self, location: str, key: str = "") -> None:
+        self._location = location
+        self._key = key
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, AgolkitError) and _is_theirs(error):
+            code = code_of(error)
+            if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
+                return
+            if type(error).__name__ in ("AlreadyExistsError", "PreconditionError"):
+                return
+            raise in_words(error, self._location, self._key) from None
+
+
+def in_words(error: Exception, location: str, key: str = "") -> StoreError:
+    """The error to raise for what happened to a store in a bucket, or to a key of it."""
+    code = code_of(error)
+    if code in ("InvalidObjectState", "ObjectNotInActiveTierError"):
+        return Archived(
+            f"{key or 'A file'} in {location} lies in the archive and cannot be read now. Ask it back with "
+            "`agolkit thaw`, wait until it is there, and try again."
+        )
+    if code in _DENIED:
+        which = f"{location}/{key}" if key else location
+        if _is_removal(error):
+            return MayNotRemove(
+                f"These credentials may not delete in the store {location}. That is enough for backups; use others to "
+                "remove anything."
+            )
+        advice = f"These credentials may not do this with {which} ({_operation(error)}). `agolkit bucket-policy` prints"
+        return StoreError(f"The store {location} cannot be used: {advice} the rights that each task needs.")
+    if code in _SIGN_IN:
+        advice = f"The server refused the credentials ({code}). Renew them, or check AWS_ACCESS_KEY_ID and AWS_PROFILE."
+    elif code in _FULL:
+        return StoreFull(f"The store {location} is full. What is saved stays readable; make room and run again.")
+    elif code in _ADVICE:
+        advice = _ADVICE[code]
+    elif code:
+        advice = f"The server answered {code}" + (f" about {key}." if key else ".")
+    else:
+        advice = "The server cannot be reached, or does not answer. Is the address right, and the network there?"
+    is_settled = code and code not in _IN_TROUBLE and not re.fullmatch(r"5\d\d", code)
+    return (StoreError if is_settled else Unsettled)(f"The store {location} cannot be used: {advice}")
+
+
+def code_of(error: Exception) -> str:
+    """The server's own word for an error, or its HTTP status; empty where no answer came."""
+    answer = getattr(error, "response", None)
+    if isinstance(answer, dict):
+        return str(answer.get("Error", {}).get("Code", ""))
+    text = str(error)
+    if found := _CODE.search(text):
+        return found[1]
+    status = _STATUS.search(text)
+    return status[1] if status else ""
+
+
+def _is_theirs(error: Exception) -> bool:
+    return type(error).__module__.split(".")[0] in ("obstore", "botocore", "boto3", "s3transfer") or (
+        isinstance(error, FileNotFoundError) and error.errno is None
+    )
+
+
+def _operation(error: Exception) -> str:
+    named = getattr(error, "operation_name", "")
+    asked = re.search(r"Error performing ([A-Z]+) ", str(error))
+    return str(named) or (asked[1] if asked else "") or "request"
+
+
+def _is_removal(error: Exception) -> bool:
+    return _operation(error) in ("DELETE", "DeleteObject", "DeleteObjects")
