@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agolkit.errors import UsageError
+from agolkit.store.bucket import split_location
 
 Partition = Literal["aws", "aws-us-gov", "aws-cn"]
 PARTITIONS: tuple[Partition, ...] = ("aws", "aws-us-gov", "aws-cn")
 """The public regions, GovCloud (US), and China: nothing of one can be named in another."""
 
 # "General purpose bucket naming rules" (docs.aws.amazon.com)
-_BUCKET = re.compile(r"(?=.{3,63}$)[a-z0-9]([a-z0-9-]|\.(?!\.))*[a-z0-9]")
-_IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_NOT_A_BUCKET = re.compile(r".*\.\..*|\d+\.\d+\.\d+\.\d+")  # two dots in a row, an IP address
 _NOT_FIRST = ("xn--", "sthree-", "amzn-s3-demo-")
 _NOT_LAST = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
@@ -54,20 +54,12 @@ def find_place(location: str, partition: Partition) -> Place:
     """The place that `s3://bucket/prefix` names; `UsageError` where it is not that, or AWS has no such names."""
     if partition not in PARTITIONS:
         raise UsageError(f"{partition!r} is no partition of AWS; there are {', '.join(PARTITIONS)}.")
-    match = re.fullmatch("s3://([^/]*)/?(.*?)/?", location)
-    if not match:
-        raise UsageError(f"{location!r} does not name a bucket; write s3://bucket or s3://bucket/prefix.")
-    bucket, prefix = match[1], match[2]
-    if not _BUCKET.fullmatch(bucket) or _IP_ADDRESS.fullmatch(bucket):
-        raise UsageError(
-            f"{bucket!r} cannot be the name of a bucket: take 3 to 63 lower-case letters, digits and hyphens, with a "
-            "letter or digit at both ends, such as springfield-agol-backup."
-        )
-    if bucket.startswith(_NOT_FIRST) or bucket.endswith(_NOT_LAST):
-        raise UsageError(f"AWS keeps names like {bucket!r} for itself; take another beginning or end.")
+    bucket, prefix = split_location(location)
+    if _NOT_A_BUCKET.fullmatch(bucket) or bucket.startswith(_NOT_FIRST) or bucket.endswith(_NOT_LAST):
+        raise UsageError(f"AWS takes no bucket named {bucket!r}; take a name such as springfield-agol-backup.")
     if not prefix:
         return Place(bucket, "", partition)
-    if not _PREFIX.fullmatch(prefix) or len(prefix) > _LONGEST_PREFIX or {".", ".."} & set(prefix.split("/")):
+    if not _PREFIX.fullmatch(prefix) or len(prefix) > _LONGEST_PREFIX:
         raise UsageError(
             f"{prefix!r} is no prefix that a policy can name: take letters, digits, '.', '_' and '-', with '/' "
             f"between parts, {_LONGEST_PREFIX} characters at most."

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import agolkit as ak
 from agolkit import console
-from agolkit.bucket_policy import BucketPolicy
-from agolkit.bucket_policy.names import PARTITIONS, Partition
 from agolkit.cli.arguments import commands, with_json
 from agolkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from agolkit.bucket_policy import BucketPolicy, Partition
 
 DAYS = click.IntRange(min=0)
 
@@ -22,7 +24,7 @@ DAYS = click.IntRange(min=0)
 @click.option("--share-account", default="", metavar="ID", help="Another AWS account that may read the store.")
 @click.option("--share-user", default="", metavar="NAME", help="Only this user of it; or role/NAME, or an ARN.")
 @click.option("--kms-key", default="", metavar="ARN", help="The key of KMS that encrypts the bucket; else S3's own.")
-@click.option("--partition", type=click.Choice(PARTITIONS), default="aws", show_default=True, help="Of AWS.")
+@click.option("--partition", type=click.Choice(["aws", "aws-us-gov", "aws-cn"]), default="aws", help="Of AWS.")
 @click.option("--zips-standard-days", type=DAYS, default=15, show_default=True, help="Then a zip is archived.")
 @click.option("--zips-days", type=DAYS, default=120, show_default=True, help="Then a zip is removed.")
 @click.option("--versions-days", type=DAYS, default=30, show_default=True, help="Then an earlier version is removed.")
