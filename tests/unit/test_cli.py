@@ -261,6 +261,7 @@ def test_what_machines_read_is_documented(
             ["forget", "store", "--item", item],
             ["history", "store", item],
             ["notify"],
+            ["bucket-policy", "s3://town-backup"],
         ):
             code, said, _ = agolkit(command, *rest, "--json")
             value = json.loads(said)
