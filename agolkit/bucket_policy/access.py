@@ -29,7 +29,7 @@ def policy_of_bucket(place: Place, shared_with: str) -> dict[str, Any]:
         whom = {"Principal": {"AWS": shared_with}}
         statements += [
             {"Sid": f"Shared{statement['Sid']}", **whom, **_without_sid(statement)}
-            for statement in (_contents(place, _READ), _names(place))
+            for statement in _reading(place, _READ)
         ]
     return _policy(statements)
 
@@ -47,19 +47,30 @@ def prune_policy(place: Place, kms_key: str) -> dict[str, Any]:
 
 def read_policy(place: Place, kms_key: str) -> dict[str, Any]:
     """To list, verify and fetch backups."""
-    return _policy([_contents(place, _READ), _names(place), *_key(kms_key, ["kms:Decrypt"])])
+    return _policy([*_reading(place, _READ), *_key(kms_key, ["kms:Decrypt"])])
 
 
 def thaw_policy(place: Place, kms_key: str) -> dict[str, Any]:
     """To read, and to ask back what is archived, which costs money."""
     actions = [*_READ, "s3:RestoreObject"]
-    return _policy([_contents(place, actions), _names(place), *_key(kms_key, ["kms:Decrypt"])])
+    return _policy([*_reading(place, actions), *_key(kms_key, ["kms:Decrypt"])])
 
 
 def policy_of_key(shared_with: str) -> dict[str, Any]:
     """What is added to the policy of a key, so that somebody of another account can read what it encrypts."""
     principal = {"Principal": {"AWS": shared_with}}
     return _policy([{"Sid": "SharedKey", **principal, "Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": "*"}])
+
+
+def _reading(place: Place, actions: list[str]) -> list[Statement]:
+    # Without the region the console does not open a bucket.
+    region = {
+        "Sid": "Region",
+        "Effect": "Allow",
+        "Action": ["s3:GetBucketLocation"],
+        "Resource": place.bucket_arn,
+    }
+    return [_contents(place, actions), _names(place), region]
 
 
 def _writing(place: Place, actions: list[str]) -> list[Statement]:

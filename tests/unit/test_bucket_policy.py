@@ -18,6 +18,8 @@ from agolkit.errors import UsageError
 
 KEY = "arn:aws:kms:us-east-1:210987654321:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
+READING = {"s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"}
+
 
 def documents(location: str, **options: Any) -> dict[str, Any]:
     return {document.name: document.content for document in ak.bucket_policy(location, **options).documents}
@@ -39,7 +41,7 @@ def test_the_nightly_job_cannot_delete() -> None:
     jobs = {name: allowed(made[f"iam-{name}"]) for name in ("backup", "prune", "read", "thaw")}
     assert jobs["prune"] - jobs["backup"] == {"s3:DeleteObject"}
     assert jobs["thaw"] - jobs["read"] == {"s3:RestoreObject"}
-    assert jobs["read"] == {"s3:GetObject", "s3:ListBucket"}
+    assert jobs["read"] == READING
     assert not any("*" in action or "PutBucket" in action for actions in jobs.values() for action in actions)
 
 
@@ -80,9 +82,9 @@ def test_a_share_names_one_principal_and_reads_only(share: dict[str, str], princ
     """Whom a store is shared with may read it, by the bucket's policy, by its own account's, and by the key's."""
     made = documents("s3://town-backup", kms_key=KEY, **share)
     statements = made["bucket-policy"]["Statement"][1:]
-    assert [statement["Principal"] for statement in statements] == [{"AWS": principal}] * 2
-    assert allowed(made["bucket-policy"]) == {"s3:GetObject", "s3:ListBucket"}
-    assert allowed(made["other-account"]) == {"s3:GetObject", "s3:ListBucket", "kms:Decrypt"}
+    assert [statement["Principal"] for statement in statements] == [{"AWS": principal}] * 3
+    assert allowed(made["bucket-policy"]) == READING
+    assert allowed(made["other-account"]) == {*READING, "kms:Decrypt"}
     (of_key,) = made["key-policy"]["Statement"]
     assert (of_key["Principal"], of_key["Action"]) == ({"AWS": principal}, ["kms:Decrypt"])
 
