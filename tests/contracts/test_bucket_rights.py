@@ -77,15 +77,18 @@ def refused(call: Any, **arguments: Any) -> bool:
     return False
 
 
-def test_whom_a_store_is_shared_with_reads_it_and_writes_nothing(bucket: str, other: Any) -> None:
+@pytest.mark.parametrize("prefix", ["", "/gis"])
+def test_whom_a_store_is_shared_with_reads_it_and_writes_nothing(bucket: str, other: Any, prefix: str) -> None:
     """The other account's user opens the store and reads its blobs, and can neither add nor remove anything."""
-    sha256 = add(made_store(f"s3://{bucket}"), b"saved")
-    apply(bucket, document(f"s3://{bucket}", "bucket-policy"))
+    location = f"s3://{bucket}{prefix}"
+    sha256 = add(made_store(location), b"saved")
+    apply(bucket, document(location, "bucket-policy"))
     other()
-    store = open_store(f"s3://{bucket}", create=False)
+    store = open_store(location, create=False)
     with store.open_blob(sha256) as stream:
         assert stream.read() == b"saved"
     assert list(store.blobs()) == [sha256]
+    assert store.now().tzinfo is not None
     with pytest.raises(StoreError, match="may not"):
         add(store, b"more")
     with pytest.raises(StoreError, match="may not"):
