@@ -167,10 +167,10 @@ def _of_jobs(place: Place, kms_key: str) -> list[Document]:
 
 def _of_share(place: Place, shared_with: str, kms_key: str) -> list[Document]:
     kind, _, path = shared_with.rpartition(":")[2].partition("/")
-    name = path.rpartition("/")[2] or "NAME"
+    kind, name = ("user", "NAME") if kind == "root" else (kind, path.rpartition("/")[2])
     command = (
-        f"aws iam put-{'user' if kind == 'root' else kind}-policy --{'user' if kind == 'root' else kind}-name {name} "
-        "--policy-name agolkit-read --policy-document file://other-account.json"
+        f"aws iam put-{kind}-policy --{kind}-name {name} --policy-name agolkit-read "
+        "--policy-document file://other-account.json"
     )
     documents = [
         Document(
