@@ -107,6 +107,20 @@ def test_every_arn_is_of_the_partition(partition: Partition) -> None:
     assert made.count("arn:") == made.count(f"arn:{partition}:") > 0
 
 
+@pytest.mark.parametrize(
+    ("user", "begins"),
+    [
+        ("", "aws iam put-user-policy --user-name NAME "),
+        ("ann", "aws iam put-user-policy --user-name ann "),
+        ("role/team/gis", "aws iam put-role-policy --role-name gis "),
+    ],
+)
+def test_the_other_account_is_told_its_own_command(user: str, begins: str) -> None:
+    """The command for the other account names its user or role, without the path before it."""
+    made = ak.bucket_policy("s3://town-backup", share_account="123456789012", share_user=user)
+    assert next(each for each in made.documents if each.name == "other-account").command.startswith(begins)
+
+
 # Rules
 
 
