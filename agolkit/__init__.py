@@ -38,13 +38,14 @@ if TYPE_CHECKING:
     from agolkit.pruning import plan_prune, prune
     from agolkit.report import show_report
     from agolkit.retention import Keep
-    from agolkit.store import Store, open_store
+    from agolkit.store import BucketSettings, Store, open_store
     from agolkit.verify import VerifyReport, verify
 
 _HOMES = {
     "AgolkitError": "agolkit.errors",
     "BackupForm": "agolkit.forms",
     "BackupOptions": "agolkit.options",
+    "BucketSettings": "agolkit.store",
     "Keep": "agolkit.retention",
     "Portal": "agolkit.portal",
     "Result": "agolkit.model",
@@ -77,6 +78,7 @@ __all__ = [
     "AgolkitError",
     "BackupForm",
     "BackupOptions",
+    "BucketSettings",
     "Keep",
     "Portal",
     "Result",

@@ -55,8 +55,8 @@ class ScheduledRun:
 
     summary: Mapping[str, Any]
     """The notebook's `RunSummary` as JSON values."""
-    notebook: Path
-    """The executed notebook: inside the backup, where one was made."""
+    notebook: str
+    """Where the executed notebook is: inside the backup, where one was made."""
 
     @property
     def exit_code(self) -> int:
@@ -130,14 +130,15 @@ def run(
     except PapermillExecutionError as failure:
         raise _our_error(failure, executed) from None
     if not summary["backup"]:
-        return ScheduledRun(summary, executed)
+        return ScheduledRun(summary, str(executed))
     kept = f"backups/{summary['backup']}/backup.ipynb"
-    open_store(summary["store"]).put(kept, executed.read_bytes())
+    store = open_store(summary["store"])
+    store.put(kept, executed.read_bytes())
     shutil.rmtree(folder)
     keep = _rules_in(parameters)
     if keep and summary["state"] == "complete":
         summary = {**summary, **_pruned(keep, parameters, summary, say)}
-    return ScheduledRun(summary, Path(summary["store"], kept))
+    return ScheduledRun(summary, f"{store.location}/{kept}")
 
 
 def _rules_in(parameters: Mapping[str, Any]) -> Keep | None:

@@ -31,6 +31,8 @@ TIMEOUT = timedelta(seconds=300)
 """Of one request, from its beginning to its end: a part of 8 MiB takes that long at 28 kB/s."""
 IDLE = timedelta(seconds=60)
 CONNECT = timedelta(seconds=10)
+ATTEMPTS = 6
+"""Of a request that only S3's own API knows, all together."""
 LISTERS = 16
 """Listings of a large bucket that go on at once, one for each first letter of the blobs' names."""
 
@@ -240,7 +242,7 @@ class Bucket:
             config = Config(
                 connect_timeout=CONNECT.total_seconds(),
                 read_timeout=IDLE.total_seconds(),
-                retries={"mode": "standard", "max_attempts": 6},
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
                 max_pool_connections=2 * LISTERS,
                 s3={"addressing_style": style},
                 request_checksum_calculation="when_required",

@@ -22,6 +22,7 @@ from agolkit.store.spool import CHUNK, Spool
 
 if TYPE_CHECKING:
     from obstore import PutMode
+    from obstore.store import S3Store
 
     from agolkit.store.lease import Lease
 
@@ -117,7 +118,7 @@ class BucketStore(Store):
             if found != old:
                 return is_unsettled and found == new  # it was done, and its answer was lost
             try:
-                return self._put_if(name, new, tag)
+                return self._put_if(self._once, name, new, tag)
             except Unsettled:
                 if seconds is None:
                     raise
@@ -262,7 +263,7 @@ class BucketStore(Store):
         except FileNotFoundError:
             return None, None
 
-    def _put_if(self, name: str, content: bytes, tag: str | None) -> bool:
+    def _put_if(self, client: S3Store, name: str, content: bytes, tag: str | None) -> bool:
         """Put content where nothing is, or the content of this tag; whether that was so."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
@@ -272,7 +273,7 @@ class BucketStore(Store):
         for mode in modes:
             try:
                 with self.bucket.trouble(name):
-                    obstore.put(self._once, name, content, mode=mode)
+                    obstore.put(client, name, content, mode=mode)
             except (AlreadyExistsError, PreconditionError) as error:
                 if code_of(error) == "ConditionalRequestConflict":
                     raise Unsettled(f"{name} in {self.location} is written by somebody else now.") from error
@@ -288,8 +289,8 @@ class BucketStore(Store):
         content = self.find("store.json")
         if content is None:
             return
-        none_such = '"' + 32 * "0" + '"'
-        if self._put_if("store.json", content, None) or self._put_if("store.json", content, none_such):
+        no_tag_of_ours = '"' + 32 * "0" + '"'
+        if any(self._put_if(self._objects, "store.json", content, tag) for tag in (None, no_tag_of_ours)):
             raise StoreError(
                 f"The server of {self.location} does not honour conditional requests (If-None-Match, If-Match), so two "
                 "runs could write to the store at once. Use a server that does, or a newer version of this one."
