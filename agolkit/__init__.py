@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agolkit.alarms import standing_alarms, unpin
     from agolkit.backup import backup
+    from agolkit.bucket_policy import bucket_policy
     from agolkit.compare import compare, compare_item, history
     from agolkit.errors import AgolkitError
     from agolkit.fetch import fetch
@@ -52,6 +53,7 @@ _HOMES = {
     "Store": "agolkit.store",
     "VerifyReport": "agolkit.verify",
     "backup": "agolkit.backup",
+    "bucket_policy": "agolkit.bucket_policy",
     "compare": "agolkit.compare",
     "compare_item": "agolkit.compare",
     "connect": "agolkit.portal",
@@ -84,6 +86,7 @@ __all__ = [
     "Store",
     "VerifyReport",
     "backup",
+    "bucket_policy",
     "compare",
     "compare_item",
     "connect",

@@ -85,7 +85,10 @@ def split_location(location: str) -> tuple[str, str]:
     """The bucket and the prefix (without `/` around it) of `s3://bucket/prefix`; `UsageError` where it is not that."""
     match = re.fullmatch(r"s3://([^/?#]*)(?:/([^?#]*))?", location)
     if not match or not _BUCKET.fullmatch(match[1]):
-        raise UsageError(f"{location!r} does not name a bucket; write s3://bucket or s3://bucket/prefix.")
+        raise UsageError(
+            f"{location!r} does not name a bucket; write s3://bucket or s3://bucket/prefix. A bucket's name has 3 to "
+            "63 lower-case letters, digits and hyphens, and a letter or digit at both ends."
+        )
     prefix = (match[2] or "").strip("/")
     if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
         raise UsageError(f"{location!r} has an empty part, or one of dots, in its prefix.")
@@ -109,13 +112,26 @@ class Bucket:
         with self.trouble():
             self._session = _session()
             self.client = self._client()
-            region = self.client.head_bucket(Bucket=name).get("BucketRegion")
+            region = self._headers().get("x-amz-bucket-region")
             if region and region != self.client.meta.region_name:
                 self.client = self._client(region)
 
     def trouble(self, key: str = "") -> refusals:
         """Says what went wrong with the bucket, or with a key of it, for a `with` block."""
         return refusals(self.location, key)
+
+    def _headers(self) -> Mapping[str, str]:
+        """Those of what the server says about the bucket."""
+        answer: Mapping[str, Any]
+        try:
+            answer = self.client.head_bucket(Bucket=self.name)
+        except self.client.exceptions.ClientError as error:
+            answer = error.response
+            # Who may list one prefix only is refused here, and told the region and the time all the same.
+            if not self.prefix or answer["ResponseMetadata"]["HTTPStatusCode"] != 403:
+                raise
+        headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+        return headers
 
     def objects(self, *, retries: int) -> S3Store:
         """The client that moves content; each request is repeated so many times."""
@@ -163,7 +179,7 @@ class Bucket:
     def now(self) -> datetime:
         """The time by the server's clock."""
         with self.trouble():
-            return _date_of(self.client.head_bucket(Bucket=self.name))
+            return parsedate_to_datetime(self._headers()["date"])
 
     # Listing
 
