@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from agolkit.errors import StoreError, UsageError
+from agolkit.errors import MayNotRemove, StoreError, UsageError
 from agolkit.store.refusals import refusals
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ IDLE = timedelta(seconds=60)
 CONNECT = timedelta(seconds=10)
 ATTEMPTS = 6
 """Of a request that only S3's own API knows, all together."""
+TOGETHER = 1000
+"""Objects that one request lists or removes."""
 LISTERS = 16
 """Listings of a large bucket that go on at once, one for each first letter of the blobs' names."""
 
@@ -184,15 +187,16 @@ class Bucket:
     # Listing
 
     def listing(self, folder: str) -> Iterator[Listed]:
-        """All objects below a folder, in no order. What does not fit into one answer is asked for side by side, by
-        the first letter of names that are hashes."""
+        """All objects below a folder, in no order. Blobs that do not fit into one answer are asked for side by side, by
+        the first letters of their names, which are hashes."""
         with self.trouble(folder):
             first = self.client.list_objects_v2(Bucket=self.name, Prefix=f"{self.prefix}{folder}/")
             if not first["IsTruncated"]:
                 yield from self._listed(first)
                 return
+            letters = "0123456789abcdef" if folder == "blobs" else [""]
             with ThreadPoolExecutor(LISTERS, thread_name_prefix="agolkit-listing") as executor:
-                for found in executor.map(self._all_below, [f"{folder}/{letter}" for letter in "0123456789abcdef"]):
+                for found in executor.map(self._all_below, [f"{folder}/{letter}" for letter in letters]):
                     yield from found
 
     def _all_below(self, prefix: str) -> list[Listed]:
@@ -203,6 +207,33 @@ class Bucket:
         for found in page.get("Contents", ()):
             key = found["Key"].removeprefix(self.prefix)
             yield Listed(key, found["Size"], found.get("StorageClass") or "STANDARD")
+
+    # Removal
+
+    def remove(self, key: str) -> None:
+        """Remove one object; nothing where it is not there."""
+        with self.trouble(key):
+            self.client.delete_object(Bucket=self.name, Key=self.prefix + key)
+
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """Remove many objects, a thousand with each request."""
+        for start in range(0, len(keys), TOGETHER):
+            chosen = keys[start : start + TOGETHER]
+            try:
+                with self.trouble():
+                    self._remove_together(chosen)
+            except MayNotRemove:  # Ceph refuses it to those who may remove by a policy only
+                for key in chosen:
+                    self.remove(key)
+
+    def _remove_together(self, keys: Sequence[str]) -> None:
+        from botocore.exceptions import ClientError
+
+        wanted = [{"Key": self.prefix + key} for key in keys]
+        chosen: Any = {"Objects": wanted, "Quiet": True}
+        answer = self.client.delete_objects(Bucket=self.name, Delete=chosen)
+        for refused in answer.get("Errors", ()):
+            raise ClientError({"Error": {"Code": refused.get("Code", "")}}, "DeleteObjects")
 
     # Housekeeping
 
@@ -217,16 +248,33 @@ class Bucket:
     def check_private(self) -> None:
         """Raise `StoreError` where everybody may read the bucket, as far as these credentials may know."""
         with self.trouble():
-            if self._told(lambda: self.client.get_bucket_policy_status(Bucket=self.name)["PolicyStatus"]["IsPublic"]):
+            if self._told(self._policy_lets_everybody_in):
                 raise self._public("its policy")
             grants = self._told(lambda: self.client.get_bucket_acl(Bucket=self.name)["Grants"]) or ()
             if any(str(grant["Grantee"].get("URI", "")).endswith(_EVERYBODY) for grant in grants):
                 raise self._public("its access control list")
 
+    def _policy_lets_everybody_in(self) -> bool:
+        if _is_amazon(self.client):
+            return bool(self.client.get_bucket_policy_status(Bucket=self.name)["PolicyStatus"]["IsPublic"])
+        # Others, like Ceph, call every policy public that lets anybody in who is not the owner.
+        policy = json.loads(self.client.get_bucket_policy(Bucket=self.name)["Policy"])
+        return any(
+            statement["Effect"] == "Allow"
+            and statement["Principal"] in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+            and "Condition" not in statement
+            for statement in policy["Statement"]
+        )
+
     def _told(self, ask: Callable[[], Any]) -> Any:
         try:
             return ask()
-        except (self.client.exceptions.ClientError, KeyError):  # no such policy, no right to see it, no such call
+        except (
+            self.client.exceptions.ClientError,
+            KeyError,
+            ValueError,
+            TypeError,
+        ):  # none, no right to see it, no such call
             return None
 
     def _public(self, by: str) -> StoreError:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from agolkit.errors import CheckFailed, StoreError
 from agolkit.model import Blob
 from agolkit.progress import beat
 from agolkit.store.base import BLOB_NAME, Store, Stored, blob_key
-from agolkit.store.bucket import ARCHIVED, Bucket, BucketSettings, split_location
+from agolkit.store.bucket import ARCHIVED, TOGETHER, Bucket, BucketSettings, split_location
 from agolkit.store.reader import Reader
 from agolkit.store.refusals import Unsettled, code_of
 from agolkit.store.spool import CHUNK, Spool
@@ -45,6 +45,7 @@ class BucketStore(Store):
     The server has to honour conditional requests (`If-None-Match`, `If-Match`): each run tries it before it writes.
     """
 
+    removed_together = TOGETHER
     place = "prefix"
 
     def __init__(
@@ -140,17 +141,10 @@ class BucketStore(Store):
         self.bucket.end_uploads()
 
     def remove(self, key: str) -> None:
-        import obstore
-
-        with self.bucket.trouble(key):
-            obstore.delete(self._objects, self._name(key))
+        self.bucket.remove(self._name(key))
 
     def clear(self, prefix: str) -> None:
-        import obstore
-
-        with self.bucket.trouble(prefix):
-            for found in obstore.list(self._objects, self._name(prefix), chunk_size=1000):
-                obstore.delete(self._objects, [each["path"] for each in found])
+        self.bucket.remove_all([each.key for each in self.bucket.listing(self._name(prefix))])
 
     # What differs from a folder
 
@@ -196,12 +190,15 @@ class BucketStore(Store):
         self._note(blob.sha256, (blob.size, self.bucket.settings.storage_class))
         return blob, is_new
 
-    def remove_blob(self, sha256: str) -> int:
+    def remove_blobs(self, chosen: Sequence[str]) -> int:
         self._check_writable()
-        self._proven.discard(sha256)
-        size = self.blob_size(sha256) or 0
-        self.remove(blob_key(sha256))
-        self._note(sha256, None)
+        if self._found is None:
+            self.survey()
+        size = sum(self.blob_size(sha256) or 0 for sha256 in chosen)
+        self.bucket.remove_all([blob_key(sha256) for sha256 in chosen])
+        for sha256 in chosen:
+            self._proven.discard(sha256)
+            self._note(sha256, None)
         return size
 
     def _is_there(self, blob: Blob) -> bool:

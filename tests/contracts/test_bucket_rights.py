@@ -92,7 +92,7 @@ def test_whom_a_store_is_shared_with_reads_it_and_writes_nothing(bucket: str, ot
     with pytest.raises(StoreError, match="may not"):
         add(store, b"more")
     with pytest.raises(StoreError, match="may not"):
-        store.remove_blob(sha256)
+        store.remove_blobs([sha256])
     assert list(store.blobs()) == [sha256]
 
 
@@ -111,7 +111,7 @@ def test_the_nightly_job_saves_and_cannot_delete(bucket: str, other: Any) -> Non
     store.tidy()
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads"), begun["UploadId"]
     with pytest.raises(StoreError, match="may not"):
-        store.remove_blob(saved[0])
+        store.remove_blobs([saved[0]])
     for key in ("lock", "store.json"):
         assert refused(s3.delete_object, Bucket=bucket, Key=key)
     assert sorted(store.blobs()) == saved

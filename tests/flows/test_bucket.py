@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -159,6 +162,27 @@ def test_content_that_changed_on_the_scratch_disk_is_never_a_blob(store: BucketS
                 store.add_blob(spool)
     assert list(store.blobs()) == []
     assert boto3.client("s3").list_multipart_uploads(Bucket=store.bucket.name).get("Uploads", []) == []
+
+
+def test_more_blobs_than_one_answer_lists_are_listed_and_removed(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are found, by one look at what is there, and a thousand are removed with each request."""
+    with forwarding(moto) as way:
+        sign_in(way.url, monkeypatch)
+        store = opened(new_bucket())
+        store.bind(*PORTAL)
+        names = sorted(hashlib.sha256(str(number).encode()).hexdigest() for number in range(1_100))
+        client = boto3.client("s3", endpoint_url=moto)
+        with ThreadPoolExecutor(16) as executor:
+            put = partial(client.put_object, Bucket=store.bucket.name, Body=b"1")
+            list(executor.map(lambda name: put(Key=f"agol/blobs/{name[:2]}/{name}"), [*names, "no blob"]))
+        assert list(store.blobs()) == names
+        store.survey()
+        way.requests.clear()
+        assert [store.blob_size(name) for name in names] == [1] * len(names)
+        assert way.requests == []
+        assert store.remove_blobs(names) == len(names)
+        assert way.count("POST") == 2
+        assert list(store.blobs()) == []
 
 
 def test_uploads_that_a_killed_run_left_are_ended(store: BucketStore) -> None:
@@ -316,12 +340,6 @@ def test_what_names_no_bucket_is_refused(location: str) -> None:
     """Before anything is sent, with the form that is right."""
     with pytest.raises(UsageError):
         open_store(location)
-
-
-def test_another_scheme_is_refused() -> None:
-    """There are folders and buckets."""
-    with pytest.raises(UsageError, match="s3://bucket/prefix"):
-        open_store("gs://bucket/prefix")
 
 
 def test_the_settings_of_a_bucket_come_from_the_environment() -> None:
