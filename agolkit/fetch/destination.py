@@ -7,7 +7,7 @@ import os
 import uuid
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,10 @@ from agolkit import layout
 from agolkit.all_items import ALL_ITEMS, all_items_csv
 from agolkit.errors import StoreDamaged, StoreError, UsageError
 from agolkit.manifest import SUMS, sum_line
-from agolkit.model import Item, Outcome, Part
+from agolkit.model import Blob, Item, Outcome, Part
+from agolkit.progress import beat
 from agolkit.store.base import Store
-from agolkit.store.spool import Spool, copy_hashed
+from agolkit.store.spool import CHUNK, Spool
 
 # Compressing these again costs time and saves nothing.
 _COMPRESSED = frozenset(
@@ -130,9 +131,10 @@ class Folder(Destination):
 class Zip(Destination):
     """A zip file, which every system can unpack."""
 
-    def __init__(self, scratch: Path, archive: zipfile.ZipFile) -> None:
+    def __init__(self, scratch: Path, archive: zipfile.ZipFile, *, check: Callable[[], None] = beat) -> None:
         super().__init__(scratch)
         self._archive = archive
+        self._check = check
 
     def _is_portable(self) -> bool:
         return True
@@ -143,10 +145,13 @@ class Zip(Destination):
         Raises `StoreDamaged` where it is not what it was: the zip is of no use then.
         """
         path = self._name_of(item, part)
-        with store.open_blob(part.blob.sha256) as stream:
-            found, size = self._write(path, stream, part.blob.size, moment)
-        if found != part.blob.sha256:
-            raise StoreDamaged(f"{path}: its {size:,} bytes have the hash {found}, not {part.blob.sha256}.")
+        try:
+            with store.open_blob(part.blob.sha256) as stream:
+                found = self._write(path, stream, part.blob.size, moment)
+        except OSError as error:
+            raise StoreDamaged(f"{path}: it cannot be read: {error.strerror}. The disk may be failing.") from error
+        if found != part.blob:
+            raise StoreDamaged(f"{path}: blob {part.blob.sha256} is not what it was.")
         self._note(path, part.blob.sha256, part.blob.size)
 
     def _add(self, path: str, spool: Spool, moment: datetime, *, must: bool) -> bool:  # noqa: ARG002
@@ -157,14 +162,20 @@ class Zip(Destination):
             raise StoreError(f"{self._archive.filename} cannot be written: {error.strerror}.") from error
         return True
 
-    def _write(self, path: str, stream: IO[bytes], size: int, moment: datetime) -> tuple[str, int]:
-        """The hash and the number of the bytes that were written."""
+    def _write(self, path: str, stream: IO[bytes], size: int, moment: datetime) -> Blob:
+        """What was written; no more than `size` bytes, and one that shows that there are more."""
         member = zipfile.ZipInfo(path, max(moment.astimezone(UTC).timetuple()[:6], (1980, 1, 1, 0, 0, 0)))
         member.compress_type = zipfile.ZIP_STORED if layout.extension(path) in _COMPRESSED else zipfile.ZIP_DEFLATED
         member.external_attr = 0o100600 << 16
         member.file_size = size  # lets zipfile choose ZIP64 where it is needed
+        digest, written = hashlib.sha256(), 0
         with self._archive.open(member, "w") as entry:
-            return copy_hashed(stream, entry)
+            while chunk := stream.read(min(CHUNK, size + 1 - written)):
+                self._check()
+                entry.write(chunk)
+                digest.update(chunk)
+                written += len(chunk)
+        return Blob(digest.hexdigest(), written)
 
 
 @contextmanager
