@@ -137,6 +137,10 @@ class _Tail:
     def flush(self) -> None:
         """Nothing waits that could be needed."""
 
+    def close(self) -> None:
+        """Remove what is left."""
+        self._file.close()
+
     def finished(self) -> Iterator[bytes]:
         """All that was written since the last call, which is the end of it."""
         end = self._file.tell()
