@@ -23,9 +23,11 @@ from agolkit.progress import Narrator, cancel_on_interrupt
 def forget(store: str, ids: Sequence[str], reason: str, yes: bool, as_json: bool) -> None:
     """Show what all backups of STORE hold of an item; with --yes, remove it from them and leave a note.
 
-    A file stays where another item has the same content. An item that is still in the portal is saved again by the next
-    backup, unless the option exclude_ids names it.
+    Published zips that hold it are removed too. A file stays where another item has the same content. An item that is
+    still in the portal is saved again by the next backup, unless the option exclude_ids names it.
     """
+    from agolkit.forget import unread_advice
+
     opened = ak.open_store(store, create=False)
     if yes:
         done = ak.forget(opened, ids, reason=reason)
@@ -35,6 +37,8 @@ def forget(store: str, ids: Sequence[str], reason: str, yes: bool, as_json: bool
     console.show_table(plan, list(plan.columns), as_json)
     if not as_json:
         going = f"{plan['bytes'].sum():,} bytes"
+        if unread := list(plan["backup"][plan["parts"].isna() & (plan["item_id"] == "")]):
+            console.say(f"\n{unread_advice(unread)}")
         console.say(f"\nNothing was removed. With --yes all of this goes, for good: {going} of the store's files.")
 
 

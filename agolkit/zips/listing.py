@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agolkit.all_items import ALL_ITEMS
 from agolkit.errors import StoreDamaged, StoreError
-from agolkit.layout import backup_moment
+from agolkit.layout import backup_moment, folder_ending
 from agolkit.store import Store
 from agolkit.store.version import FORMAT
 
@@ -95,14 +97,22 @@ def remove_zips(store: Store, names: Collection[str]) -> None:
         _rewrite(store, kept)
 
 
-def items_in_zip(store: Store, name: str, item_ids: Collection[str]) -> set[str]:
-    """Which of these items stand in a zip; `StoreDamaged` or `StoreError` where it cannot be read, as in an archive."""
+def items_in_zip(store: Store, name: str, item_ids: Collection[str]) -> dict[str, int]:
+    """Which of these items stand in a zip, each with the number of its files there.
+
+    Raises `StoreError` where it cannot be read: it is damaged, or in an archive.
+    """
     try:
         with store.open(f"zips/{name}") as stream, zipfile.ZipFile(stream) as archive:
             rows = archive.read(ALL_ITEMS)
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
+            folders = Counter(path.split("/")[1] for path in archive.namelist() if "/" in path)
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError) as error:
         raise StoreDamaged(f"zips/{name} in {store.location} cannot be read: {error}") from error
-    return {item_id for item_id in item_ids if item_id.encode() in rows}
+    return {
+        item_id: sum(count for folder, count in folders.items() if folder.endswith(folder_ending(item_id)))
+        for item_id in item_ids
+        if item_id.encode() in rows
+    }
 
 
 def _listed(store: Store) -> tuple[bytes | None, list[PublishedZip]]:

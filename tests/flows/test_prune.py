@@ -78,7 +78,7 @@ def test_pruning_does_what_the_plan_says(store: LocalStore) -> None:
     assert whole(store)
     again = ak.plan_prune(store, ak.Keep(last=2))
     assert again["keep"].all()
-    assert astuple(ak.prune(store, again)) == ((), (), 0, 0)
+    assert astuple(ak.prune(store, again)) == ((), (), 0, 0, (), 0)
 
 
 def test_one_scope_may_be_pruned_by_itself(store: LocalStore) -> None:
