@@ -18,12 +18,14 @@ from city_run import Run
 from interrupted import town
 from killed import knows_processes
 from portals import connect
-from saved import STARTED, files_below, save_sample
+from saved import MAP, STARTED, files_below, finish, save_part, save_sample
 
 import agolkit as ak
 from agolkit.cli import main
 from agolkit.errors import CheckFailed, Stopped, StoreDamaged, StoreError, UsageError
 from agolkit.fetch import fetch
+from agolkit.layout import item_folder, safe_paths
+from agolkit.model import Outcome, Result
 from agolkit.progress import Event
 from agolkit.sandbox import Sandbox
 from agolkit.store import LocalStore
@@ -120,6 +122,19 @@ def test_its_files_are_as_every_system_takes_them(springfield: ak.Store) -> None
         for info in archive.infolist():
             assert len(info.filename.encode("utf-16-le")) // 2 < 150
             assert not info.flag_bits & DATA_DESCRIPTOR
+
+
+def test_a_long_name_of_the_portal_is_not_restored(store: LocalStore) -> None:
+    """A resource whose own name would make a path of 150 characters or more keeps its short one."""
+    store.bind("0123456789abcdef", "Smallville")
+    names = ["pictures/" + letter * length + ".png" for letter, length in (("a", 60), ("b", 120))]
+    paths = safe_paths(names, "resources/")
+    parts = tuple(save_part(store, "resource", paths[name][0], name.encode(), name) for name in names)
+    draft = store.begin(STARTED, "default")
+    finish(draft, [Outcome(MAP, Result.VERIFIED, STARTED, parts=parts)])
+    found = packed(store.root / publish_zip(store).key)
+    assert found[f"{item_folder(MAP)}/resources/{names[0]}"] == names[0].encode()
+    assert found[f"{item_folder(MAP)}/{parts[1].path}"] == names[1].encode()
 
 
 @pytest.mark.parametrize("program", [["unzip", "-tq"], ["7z", "t", "-bd"]], ids=["unzip", "7z"])

@@ -8,16 +8,15 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from peak import PEAK
-from saved import MAP, STARTED, save_part
+from saved import MAP, STARTED, finish, save_part
 
-from agolkit.manifest import backup_facts, close_backup, write_manifest
-from agolkit.model import Item, Outcome, Result
-from agolkit.options import BackupOptions
-from agolkit.store import LocalStore, Spool, Store
+from agolkit.model import Item, Outcome, Part, Reach, Result
+from agolkit.store import LocalStore, Spool
 from agolkit.zips import publish_zip
 
 LARGE = 5_000_000_000
@@ -40,22 +39,6 @@ print(json.dumps({"key": done.key, "seconds": time.monotonic() - began, "before"
 )
 
 
-def finish(store: Store, outcomes: list[Outcome]) -> None:
-    """A complete backup of these items."""
-    draft = store.begin(STARTED, "default", tree="none")
-    write_manifest(draft, outcomes)
-    facts = backup_facts(
-        draft,
-        outcomes,
-        state="complete",
-        finished=STARTED,
-        options=BackupOptions(),
-        new_bytes=0,
-        portal_url="https://example.org/portal",
-    )
-    close_backup(draft, facts)
-
-
 def open_elsewhere(path: Path) -> list[str]:
     """Names of the programs that have proven every file of a zip."""
     programs = [program for program in PROGRAMS if shutil.which(program[0])]
@@ -76,13 +59,12 @@ def test_a_file_above_four_gigabytes(store: LocalStore, tmp_path: Path) -> None:
         for _ in range(LARGE // len(chunk) + 1):
             spool.write(chunk)
         blob, _ = store.add_blob(spool)
-    large = save_part(store, "data", "data.zip", b"a place for the large file")
     parts = (
         save_part(store, "item", "item.json", b"{}"),
-        type(large)("data", "data.zip", blob, large.reach),
+        Part("data", "data.zip", blob, Reach.PARSED),
         save_part(store, "metadata", "metadata.xml", b"<behind/>"),
     )
-    finish(store, [Outcome(MAP, Result.VERIFIED, STARTED, "document", parts)])
+    finish(store.begin(STARTED, "default", tree="none"), [Outcome(MAP, Result.VERIFIED, STARTED, "document", parts)])
     run = subprocess.run(
         [sys.executable, "-c", PUBLISH, str(store.root), str(tmp_path)], capture_output=True, text=True, check=True
     )
@@ -109,9 +91,9 @@ def test_more_than_65535_files(store: LocalStore, tmp_path: Path) -> None:
     outcomes = []
     for number in range(SMALL // 100):
         item = Item(id=f"{number:032x}", title=f"Map {number}", type="Web Map", owner="ann")
-        parts = tuple(type(part)("resource", f"resources/{each}.txt", part.blob, part.reach) for each in range(100))
+        parts = tuple(replace(part, path=f"resources/{each}.txt") for each in range(100))
         outcomes.append(Outcome(item, Result.VERIFIED, STARTED, "document", parts))
-    finish(store, outcomes)
+    finish(store.begin(STARTED, "default", tree="none"), outcomes)
     run = subprocess.run(
         [sys.executable, "-c", PUBLISH, str(store.root), str(tmp_path)], capture_output=True, text=True, check=True
     )
