@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from agolkit.retention import Keep
     from agolkit.store import BucketSettings, Store, open_store
     from agolkit.verify import VerifyReport, verify
+    from agolkit.zips import list_zips, publish_zip
 
 _HOMES = {
     "AgolkitError": "agolkit.errors",
@@ -61,6 +62,7 @@ _HOMES = {
     "history": "agolkit.compare",
     "forget": "agolkit.forget",
     "list_items": "agolkit.inventory",
+    "list_zips": "agolkit.zips",
     "load_items": "agolkit.manifest",
     "load_layer": "agolkit.kinds.feature_service.conversion.frames",
     "open_store": "agolkit.store",
@@ -68,6 +70,7 @@ _HOMES = {
     "plan_forget": "agolkit.forget",
     "plan_prune": "agolkit.pruning",
     "prune": "agolkit.pruning",
+    "publish_zip": "agolkit.zips",
     "show_report": "agolkit.report",
     "standing_alarms": "agolkit.alarms",
     "unpin": "agolkit.alarms",
@@ -94,6 +97,7 @@ __all__ = [
     "forget",
     "history",
     "list_items",
+    "list_zips",
     "load_items",
     "load_layer",
     "open_store",
@@ -101,6 +105,7 @@ __all__ = [
     "plan_forget",
     "plan_prune",
     "prune",
+    "publish_zip",
     "show_report",
     "standing_alarms",
     "unpin",

@@ -29,7 +29,7 @@ MORE = {
     "What is left out": ("exclude_types", "exclude_folders", "exclude_owners", "exclude_ids"),
     "How layers are saved": ("feature_format", "attachments", "views", "export_max_bytes", "max_tile_bytes"),
     "How it is kept": (
-        *("full", "full_every", "tree", "resume_within", "scratch"),
+        *("full", "full_every", "tree", "zip", "resume_within", "scratch"),
         *("accept", "alarm_items", "alarm_rows", "dry_run"),
     ),
     "Speed and patience": (
