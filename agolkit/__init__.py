@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agolkit.alarms import standing_alarms, unpin
     from agolkit.backup import backup
     from agolkit.compare import compare, compare_item, history
+    from agolkit.copying import copy, plan_copy
     from agolkit.errors import AgolkitError
     from agolkit.fetch import fetch
     from agolkit.forget import forget, plan_forget
@@ -54,6 +55,7 @@ _HOMES = {
     "compare": "agolkit.compare",
     "compare_item": "agolkit.compare",
     "connect": "agolkit.portal",
+    "copy": "agolkit.copying",
     "fetch": "agolkit.fetch",
     "history": "agolkit.compare",
     "forget": "agolkit.forget",
@@ -62,6 +64,7 @@ _HOMES = {
     "load_layer": "agolkit.kinds.feature_service.conversion.frames",
     "open_store": "agolkit.store",
     "plan_backup": "agolkit.plan",
+    "plan_copy": "agolkit.copying",
     "plan_forget": "agolkit.forget",
     "plan_prune": "agolkit.pruning",
     "prune": "agolkit.pruning",
@@ -85,6 +88,7 @@ __all__ = [
     "compare",
     "compare_item",
     "connect",
+    "copy",
     "fetch",
     "forget",
     "history",
@@ -93,6 +97,7 @@ __all__ = [
     "load_layer",
     "open_store",
     "plan_backup",
+    "plan_copy",
     "plan_forget",
     "plan_prune",
     "prune",

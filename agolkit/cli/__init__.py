@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from agolkit import console
-from agolkit.cli import keeping, pruning, reading, running  # noqa: F401  each adds its commands to the group
+from agolkit.cli import keeping, moving, pruning, reading, running  # noqa: F401  each adds its commands to the group
 from agolkit.cli.arguments import commands
 from agolkit.errors import AgolkitError
 
