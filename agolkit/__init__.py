@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agolkit.plan import plan_backup
     from agolkit.portal import Portal, connect
     from agolkit.pruning import plan_prune, prune
+    from agolkit.repair import plan_repair, repair
     from agolkit.report import show_report
     from agolkit.retention import Keep
     from agolkit.store import Store, open_store
@@ -67,7 +68,9 @@ _HOMES = {
     "plan_copy": "agolkit.copying",
     "plan_forget": "agolkit.forget",
     "plan_prune": "agolkit.pruning",
+    "plan_repair": "agolkit.repair",
     "prune": "agolkit.pruning",
+    "repair": "agolkit.repair",
     "show_report": "agolkit.report",
     "standing_alarms": "agolkit.alarms",
     "unpin": "agolkit.alarms",
@@ -100,7 +103,9 @@ __all__ = [
     "plan_copy",
     "plan_forget",
     "plan_prune",
+    "plan_repair",
     "prune",
+    "repair",
     "show_report",
     "standing_alarms",
     "unpin",

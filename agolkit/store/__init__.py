@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from agolkit.errors import UsageError
+from agolkit.errors import StoreError, UsageError
 from agolkit.store.base import Store
 from agolkit.store.draft import Draft
 from agolkit.store.lease import Lease
@@ -15,8 +16,10 @@ from agolkit.store.spool import Spool
 __all__ = ["Draft", "Lease", "LocalStore", "Spool", "Store", "open_store"]
 
 
-def open_store(location: str | os.PathLike[str], *, create: bool = True) -> Store:
+def open_store(location: str | os.PathLike[str], *, create: bool = True, damaged: bool = False) -> Store:
     """The store in a folder. A new one is made in a new or empty folder when something is first written to it.
+
+    With `damaged` also one whose `store.json` is lost, for `repair`, which looks for what that said.
 
     Raises
     ------
@@ -33,5 +36,6 @@ def open_store(location: str | os.PathLike[str], *, create: bool = True) -> Stor
     if "://" in text:
         raise UsageError(f"{text!r} is not a folder; this version of agolkit keeps backups in folders only.")
     store = LocalStore(Path(text).expanduser().absolute())
-    store.inspect(create=create)
+    with suppress(StoreError) if damaged else nullcontext():
+        store.inspect(create=create)
     return store
