@@ -1,11 +1,10 @@
-"""Repair: what can be made whole again is, what cannot is named and made ready to be saved anew, nothing gets better."""
+"""Repair: what can be made whole again is, what cannot is named and left to the next backup, nothing gets better."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from agolkit.store.base import blob_key
 from agolkit.store.seal import is_sealed, sealed
 from agolkit.unneeded import find_needed
 
+SOME_HARMS = ("missing", "emptied", "one flipped byte")
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "backup.json").read_text("utf-8"))
 
 
@@ -46,6 +46,11 @@ class Town:
         return next(
             (each, part) for each in read_outcomes(self.store, self.name) for part in each.parts if part.name == name
         )
+
+    def shown(self, name: str) -> Path:
+        """Where the tree has the first part of that name."""
+        outcome, part = self.part(name)
+        return self.folder / tree_path(outcome.item, part)
 
     def blob(self, part: Part) -> Path:
         return self.store.root / blob_key(part.blob.sha256)
@@ -123,7 +128,7 @@ def test_an_undamaged_store_has_nothing_to_repair(town: Town) -> None:
     ("name", "how"), [*((name, "one flipped byte") for name in PARTS), *(("data", how) for how in HARMS[1:])]
 )
 def test_a_damaged_blob_is_set_aside(town: Town, name: str, how: str) -> None:
-    """It is out of the way of every run, kept for a person, no longer shown, and named until a backup brings it back."""
+    """It is out of the way of every run, kept for a person, not shown, and named until a backup brings it back."""
     outcome, part = town.part(name)
     path = town.blob(part)
     harm(path, how)
@@ -155,11 +160,11 @@ def test_a_missing_blob_is_restored_from_the_tree(town: Town, name: str) -> None
     assert town.actions() == {}
 
 
-@pytest.mark.parametrize("how", HARMS)
+@pytest.mark.parametrize("how", SOME_HARMS)
 def test_a_blob_is_restored_from_another_store(town: Town, template: Town, how: str) -> None:
     """Only what is proven to be the same is taken, and the tree shows it again."""
     _, part = town.part("geodatabase")
-    shutil.rmtree(town.folder / tree_path(*town.part("geodatabase")).partition("/")[0])
+    shutil.rmtree(town.shown("geodatabase").parent)
     harm(town.blob(part), how)
     key = blob_key(part.blob.sha256)
     assert town.actions(other=template.store)[key] == "restore"
@@ -190,7 +195,7 @@ def test_a_blob_is_restored_from_its_numbered_copy(town: Town) -> None:
     assert ak.verify(town.store, town.name, deep=True).ok
 
 
-@pytest.mark.parametrize("how", HARMS)
+@pytest.mark.parametrize("how", SOME_HARMS)
 @pytest.mark.parametrize("name", OWN_FILES)
 def test_the_lists_of_a_backup_are_made_anew(town: Town, template: Town, name: str, how: str) -> None:
     """From what says the same; all but the description of the organization, which nothing else has."""
@@ -212,7 +217,9 @@ def test_the_lists_of_a_backup_are_made_anew(town: Town, template: Town, name: s
     facts, facts_before = town.store.summary(town.name), template.store.summary(town.name)
     assert ("repaired" in facts) == (name in ("report.html", "backup.json"))
     jsonschema.validate(facts, SCHEMA)
-    kept = facts_before.keys() - {"own_sha256", "files", "fetched_bytes", "new_bytes", "finished", "account"}
+    assert set(facts) <= set(SCHEMA["properties"])
+    assert facts["portal"]["id"] == town.store.portal_id
+    kept = facts_before.keys() - {"own_sha256", "files", "fetched_bytes", "new_bytes", "finished", "account", "portal"}
     assert {key: facts.get(key) for key in kept if facts_before[key]} == {
         k: facts_before[k] for k in kept if facts_before[k]
     }
@@ -305,7 +312,7 @@ def test_a_backup_whose_beginning_is_lost_too_is_left_as_it_is(store: LocalStore
     }
 
 
-@pytest.mark.parametrize("how", ["missing", "truncated"])
+@pytest.mark.parametrize("how", ["missing", "emptied"])
 def test_whose_store_it_is_is_learnt_from_its_backups(town: Town, how: str) -> None:
     """`store.json` and the text for whoever finds the store are written anew."""
     harm(town.store.root / "store.json", how)
@@ -337,7 +344,7 @@ def test_a_store_that_nothing_tells_of_is_refused(store: LocalStore, tmp_path: P
 
 def test_a_tree_shows_again_what_is_saved(town: Town) -> None:
     """Files that are gone from it, and others in their place, are links to the blobs again."""
-    shown = [town.folder / tree_path(*town.part(name)) for name in ("data", "item", "thumbnail")]
+    shown = [town.shown(name) for name in ("data", "relations", "thumbnail")]
     shutil.rmtree(shown[0].parent)
     shown[1].unlink(missing_ok=True)
     shown[2].unlink(missing_ok=True)
@@ -363,7 +370,7 @@ def test_a_tree_of_copies_is_made_of_copies_and_gives_blobs_back(store: LocalSto
     assert paths[0].stat().st_nlink == 1
 
 
-@pytest.mark.parametrize("tree", ["none", "links"])
+@pytest.mark.parametrize("tree", ["none", "auto"])
 def test_the_next_backup_brings_back_what_was_lost(tmp_path: Path, tree: str) -> None:
     """What was set aside is fetched anew although nothing has changed, and the old backup is whole again by it; with a
     tree, after a repair that shows it there."""
@@ -382,7 +389,7 @@ def test_the_next_backup_brings_back_what_was_lost(tmp_path: Path, tree: str) ->
         new = ak.backup(connect(sandbox), store, options).backup
     assert all(store.at_hand(part.blob) for part in parts)
     assert ak.verify(store, new, deep=True).ok
-    if tree == "links":
+    if tree == "auto":
         assert list(ak.plan_repair(store)["action"]) == ["show"]
         ak.repair(store)
     assert ak.verify(store, old, deep=True).ok
