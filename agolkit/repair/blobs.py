@@ -120,8 +120,8 @@ def _key_of_content(store: Store, bad: Bad) -> str:
         number += 1
     for use in bad.uses:
         # A link to the damaged blob itself is as damaged.
-        is_other = use.tree != "none" and not store.is_linked(bad.blob.sha256, use.key)
-        if is_other and store.size(use.key) == bad.blob.size and holds(store, use.key, bad.blob):
+        is_there = store.size(use.key) == bad.blob.size and not store.is_linked(bad.blob.sha256, use.key)
+        if is_there and holds(store, use.key, bad.blob):
             return use.key
     return ""
 
@@ -159,7 +159,7 @@ def _set_aside(store: Store, bad: Bad) -> None:
         store.keep(f"{ASIDE}/{sha256}", spool)
     store.flush()
     for use in bad.uses:
-        if use.tree != "none" and store.is_linked(sha256, use.key):
+        if store.is_linked(sha256, use.key):
             store.remove(use.key)
     store.remove_blob(sha256)
     store.flush()
