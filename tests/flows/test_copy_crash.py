@@ -35,6 +35,7 @@ def assert_sound(store: LocalStore) -> None:
     find_needed(store)
 
 
+@pytest.mark.slow
 def test_it_may_be_cut_off_at_any_step(tmp_path: Path) -> None:
     """While a backup is brought for the first time, and while a forgotten item leaves one that was brought before."""
     source = LocalStore(tmp_path / "source")

@@ -452,6 +452,7 @@ def test_the_command_shows_first_and_mends_with_yes(
     assert (code, "set aside" in said, content(store)) == (4, True, before)
     (row,) = json.loads(agolkit("repair", store.root, "--deep", "--from", tmp_path / "other", "--json")[1])
     assert (row["action"], row["backups"]) == ("restore", [name])
+    assert list(row) == ["where", "backups", "item_id", "title", "what", "action", "how"]
     code, said = agolkit("repair", store.root, "--deep", "--from", tmp_path / "other", "--yes")
     assert (code, said.startswith(f"1 place mended in {store.root}, 0 lost.")) == (0, True)
     harm(blob, "missing")

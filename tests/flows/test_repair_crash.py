@@ -63,6 +63,7 @@ def opened(root: Path, lasts: float = float("inf")) -> Failing:
     return store
 
 
+@pytest.mark.slow
 def test_it_may_be_cut_off_at_any_step(tmp_path: Path) -> None:
     """Nothing that was whole is lost on the way, and what comes of it in the end is the same."""
     made(tmp_path / "undisturbed")

@@ -255,6 +255,8 @@ def test_what_machines_read_is_documented(
             ["show", "store"],
             ["verify", "store"],
             ["fetch", "store", "latest", "out"],
+            ["copy", "store", "store2"],
+            ["repair", "store"],
             ["unlock", "store"],
             ["unpin", "store"],
             ["prune", "store", "--keep-last", "1"],
