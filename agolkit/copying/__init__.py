@@ -84,7 +84,7 @@ def copy(
     scratch
         Folder for files that are on their way; eight at a time. The system's, where none is named.
     say
-        Called with a sentence for each backup that was copied.
+        Called with a sentence for each backup before it is copied.
 
     Raises
     ------
@@ -104,10 +104,10 @@ def copy(
         folder = stack.enter_context(_scratch_folder(scratch))
         copying = _Copying(source, target, leases, Path(folder), stack.enter_context(ThreadPoolExecutor(THREADS)))
         for step in find_steps(source, target, names):
-            copying.take(step)
             if say and step.action in ("copy", "replace"):
                 size = in_bytes(sum(blob.size for blob in step.missing))
-                say(f"{step.name}: {counted(len(step.missing), 'file')}, {size}")
+                say(f"Copying {step.name}: {counted(len(step.missing), 'file')}, {size}")
+            copying.take(step)
         if zips:
             copying.take_zips()
         return copying.report()
@@ -242,7 +242,8 @@ def _chosen(source: Store, target: Store, backups: Collection[str]) -> list[str]
     names = source.backup_names()
     if not source.portal_id or not names:
         raise NoSuchBackup(f"The store {source.location} has no backup.")
-    return [source.resolve(each) for each in dict.fromkeys(backups)] if backups else names
+    asked = [backups] if isinstance(backups, str) else backups
+    return list(dict.fromkeys(map(source.resolve, asked))) if asked else names
 
 
 def _held(stack: ExitStack, store: Store, *, must: bool) -> Lease | None:

@@ -22,7 +22,8 @@ from agolkit.store.spool import copy_hashed
 WHOLE = "backup.json"
 FIRST = "journal/000000.jsonl"
 _FOLDERS = ("journal", "journal/rows", "log")
-_ADDED = ("unpinned.json", "backup.ipynb")
+_UNPINNED = "unpinned.json"
+_ADDED = (_UNPINNED, "backup.ipynb")
 """What may be put beside the files of a backup when it is finished."""
 _BEGINNING = ("format", "name", "started", "scope", "label", "agolkit", "full", "since_full", "options", "forgotten")
 
@@ -46,7 +47,7 @@ def copy_files(
     if step.action == "replace":
         begun = {key: facts[key] for key in _BEGINNING if key in facts}
         target.put(f"backups/{name}/{WHOLE}", sealed({**begun, "state": "unfinished"}))
-        for path in set(_own_paths(target, name)).difference(paths):
+        for path in set(_own_paths(target, name)).difference(paths, [_UNPINNED]):
             target.remove(f"backups/{name}/{path}")
         for folder in tree_folders(target, name):
             target.clear(folder)

@@ -16,6 +16,7 @@ from agolkit.entries import outcome_from_json
 from agolkit.errors import StoreDamaged
 from agolkit.journal import journal_lines
 from agolkit.kinds.feature_service.views import settle
+from agolkit.kinds.organization import ORGANIZATION
 from agolkit.layout import OWN_NAMES, tree_path
 from agolkit.manifest import MANIFEST, SUMS, sha256_sums, totals
 from agolkit.model import Blob, Outcome, to_stamp
@@ -63,7 +64,8 @@ def named(content: bytes) -> dict[str, Any]:
 def rebuilt_facts(store: Store, name: str, portal: Mapping[str, str]) -> dict[str, Any] | None:
     """What `backup.json` said, as far as journal, manifest and log tell; `None` where nothing says how it began.
 
-    It is `unfinished` where the manifest is not the one that the journal ends with: then the journal counts.
+    It is `unfinished` where the manifest is not the one that the journal ends with, or what every run saves is not
+    there (a copy was cut short): then the journal counts.
     """
     try:
         lines = journal_lines(store, name)
@@ -77,7 +79,7 @@ def rebuilt_facts(store: Store, name: str, portal: Mapping[str, str]) -> dict[st
     ended = _last_word(store, name)
     if outcomes is None or ended.get("event") != "ended" or ended["time"] < max(resumed, default=""):
         return facts
-    if not _follows(outcomes, outcomes_of(lines)):
+    if not _follows(outcomes, outcomes_of(lines)) or store.size(f"backups/{name}/{ORGANIZATION}") is None:
         return facts
     state = "complete" if ended.get("result") == "complete" else "stopped"
     return {

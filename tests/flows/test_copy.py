@@ -101,7 +101,8 @@ def test_a_plan_changes_nothing(store: LocalStore, target: Store) -> None:
 def test_chosen_backups_are_copied_alone(store: LocalStore, target: Store) -> None:
     """Those that are named, by a beginning or as the latest one; a name that is unknown is refused."""
     names = nights(store)
-    assert ak.copy(store, target, ["latest", names[0][:10]]).backups == (names[0], names[2])
+    assert ak.copy(store, target, "latest").backups == (names[2],)
+    assert ak.copy(store, target, ["latest", names[2], names[0][:10]]).backups == (names[0],)
     assert target.backup_names() == [names[0], names[2]]
     assert_sound(target)
     with pytest.raises(NoSuchBackup):
@@ -142,17 +143,26 @@ def reseal(store: Store, name: str, facts: dict[str, object]) -> None:
     store.put(f"backups/{name}/backup.json", sealed({k: v for k, v in facts.items() if k != "own_sha256"}))
 
 
+def ended(store: Store, name: str) -> dict[str, bytes]:
+    """The file that says that somebody has ended the alarms of a backup."""
+    return {path: each for path, each in own_files(store, name).items() if path == "unpinned.json"}
+
+
 def test_what_was_forgotten_leaves_the_copy_too(store: LocalStore, target: Store) -> None:
-    """Lists and tree lose the item, and the note comes with them; the next removal there deletes its files."""
+    """Lists, tree and notebooks lose the item, the note comes with them, and the next removal there deletes its files;
+    that alarms were ended there stands."""
     names = nights(store)
     ak.copy(store, target)
+    Draft(target, names[0]).write("unpinned.json", b"{}\n")
+    Draft(target, names[1]).write("backup.ipynb", b"{}\n")
     secret = data_of(store, names[0], "b")
     ak.forget(store, ["b" * 32], reason="asked")
     done = ak.copy(store, target)
     assert done.backups == tuple(names)
     for name in names:
         assert [note["reason"] for note in target.summary(name)["forgotten"]] == ["asked"]
-        assert own_files(target, name) == own_files(store, name)
+        assert own_files(target, name) == own_files(store, name) | ended(target, name)
+    assert ended(target, names[0])
     assert_sound(target)
     ak.prune(target, ak.plan_prune(target, ak.Keep(last=9)))
     assert target.blob_size(secret) is None

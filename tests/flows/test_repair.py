@@ -263,6 +263,15 @@ def test_without_manifest_and_backup_json_a_backup_is_unfinished(town: Town) -> 
     find_needed(town.store)
 
 
+def test_a_backup_that_lacks_more_is_not_complete(town: Town) -> None:
+    """A copy that was cut short has not all that a run writes before backup.json."""
+    for name in ("organization.json", "backup.json"):
+        harm(town.folder / name, "missing")
+    ak.repair(town.store)
+    assert town.store.summary(town.name)["state"] == "unfinished"
+    assert ak.verify(town.store, town.name, deep=True).ok
+
+
 def test_no_state_gets_better(town: Town) -> None:
     """What was stopped is stopped, and what another run had taken up and not ended is unfinished, not complete."""
     log = town.folder / "log.jsonl"
