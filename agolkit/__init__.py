@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agolkit.backup import backup
     from agolkit.bucket_policy import bucket_policy
     from agolkit.compare import compare, compare_item, history
+    from agolkit.copying import copy, plan_copy
     from agolkit.errors import AgolkitError
     from agolkit.fetch import fetch
     from agolkit.forget import forget, plan_forget
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from agolkit.plan import plan_backup
     from agolkit.portal import Portal, connect
     from agolkit.pruning import plan_prune, prune
+    from agolkit.repair import plan_repair, repair
     from agolkit.report import show_report
     from agolkit.retention import Keep
     from agolkit.store import BucketSettings, Store, open_store
@@ -58,6 +60,7 @@ _HOMES = {
     "compare": "agolkit.compare",
     "compare_item": "agolkit.compare",
     "connect": "agolkit.portal",
+    "copy": "agolkit.copying",
     "fetch": "agolkit.fetch",
     "history": "agolkit.compare",
     "forget": "agolkit.forget",
@@ -67,10 +70,13 @@ _HOMES = {
     "load_layer": "agolkit.kinds.feature_service.conversion.frames",
     "open_store": "agolkit.store",
     "plan_backup": "agolkit.plan",
+    "plan_copy": "agolkit.copying",
     "plan_forget": "agolkit.forget",
     "plan_prune": "agolkit.pruning",
+    "plan_repair": "agolkit.repair",
     "prune": "agolkit.pruning",
     "publish_zip": "agolkit.zips",
+    "repair": "agolkit.repair",
     "show_report": "agolkit.report",
     "standing_alarms": "agolkit.alarms",
     "unpin": "agolkit.alarms",
@@ -93,6 +99,7 @@ __all__ = [
     "compare",
     "compare_item",
     "connect",
+    "copy",
     "fetch",
     "forget",
     "history",
@@ -102,10 +109,13 @@ __all__ = [
     "load_layer",
     "open_store",
     "plan_backup",
+    "plan_copy",
     "plan_forget",
     "plan_prune",
+    "plan_repair",
     "prune",
     "publish_zip",
+    "repair",
     "show_report",
     "standing_alarms",
     "unpin",

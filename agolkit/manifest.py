@@ -37,9 +37,18 @@ other scopes that take turns with them. Each costs the reading of a manifest, on
 
 def write_manifest(draft: Draft, outcomes: Iterable[Outcome]) -> None:
     """Write the manifest, AllItems.csv and SHA256SUMS. The same outcomes, in any order, make the same bytes."""
-    ordered = sorted(outcomes, key=lambda outcome: (outcome.item.type, outcome.item.title, outcome.item.id))
+    ordered = _in_order(outcomes)
     draft.flush()
-    write_lists(draft, packed(entry_line(outcome_to_json(outcome)) for outcome in ordered), ordered)
+    write_lists(draft, packed_manifest(ordered), ordered)
+
+
+def packed_manifest(outcomes: Iterable[Outcome]) -> bytes:
+    """The content of a manifest; the same outcomes, in any order, make the same bytes."""
+    return packed(entry_line(outcome_to_json(outcome)) for outcome in _in_order(outcomes))
+
+
+def _in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    return sorted(outcomes, key=lambda outcome: (outcome.item.type, outcome.item.title, outcome.item.id))
 
 
 def write_lists(draft: Draft, manifest: bytes, outcomes: Sequence[Outcome]) -> None:
