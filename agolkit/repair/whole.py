@@ -77,7 +77,7 @@ def rebuilt_facts(store: Store, name: str, portal: Mapping[str, str]) -> dict[st
     facts |= _notes(store, name)
     outcomes = unpacked_manifest(store, name)
     ended = _last_word(store, name)
-    if outcomes is None or ended.get("event") != "ended" or ended["time"] < max(resumed, default=""):
+    if outcomes is None or ended.get("event") != "ended":
         return facts
     if not _follows(outcomes, outcomes_of(lines)) or store.size(f"backups/{name}/{ORGANIZATION}") is None:
         return facts
