@@ -117,12 +117,12 @@ def unpacked_manifest(store: Store, name: str) -> list[Outcome] | None:
         return None
 
 
-def journal_outcomes(store: Store, name: str) -> list[Outcome] | None:
-    """What the manifest said, made of the journal; `None` where that cannot be read."""
+def journal_outcomes(store: Store, name: str) -> list[Outcome]:
+    """What the manifest said, made of the journal; nothing where that cannot be read."""
     try:
-        return outcomes_of(journal_lines(store, name)) or None
+        return outcomes_of(journal_lines(store, name))
     except UNREADABLE:
-        return None
+        return []
 
 
 def outcomes_of(lines: list[dict[str, Any]]) -> list[Outcome]:
