@@ -57,7 +57,8 @@ def look_at_lists(
         if "forgetting" in facts:
             how = f"agolkit forget {store.location} with any item of it ends it"
             cut_short = Finding(_key(name, WHOLE), "a removal of items has not come to its end", "lost", how, (name,))
-            return _of_unchecked(store, name), [Mend((cut_short,))]
+            known, mends = _of_unfinished(store, name)
+            return known, [Mend((cut_short,)), *mends]
         return (
             _of_unfinished(store, name) if facts["state"] == "unfinished" else _of_finished(store, facts, deep, other)
         )
@@ -69,18 +70,13 @@ def look_at_lists(
 
 
 def _of_unfinished(store: Store, name: str) -> tuple[Content | None, list[Mend]]:
-    """Of a killed run: its journal is all that there is."""
+    """Of a killed run, or of one whose lists are being written anew: nothing of it is made by us."""
     try:
         read_outcomes(store, name)
     except StoreDamaged as error:
-        where = f"backups/{name}/journal"
         how = f"move backups/{name} out of the store; what it needs is not known"
-        return None, [Mend((Finding(where, str(error), "lost", how, (name,)),))]
-    return _of_unchecked(store, name), []
-
-
-def _of_unchecked(store: Store, name: str) -> Content:
-    return Content(name, "none", partial(read_outcomes, store, name))
+        return None, [Mend((Finding(f"backups/{name}", str(error), "lost", how, (name,)),))]
+    return Content(name, "none", partial(read_outcomes, store, name)), []
 
 
 def _of_finished(
@@ -99,8 +95,8 @@ def _of_finished(
             if not counts_alike:
                 broken |= {path: "it does not say what the journal says" for path in _MADE if path in facts["files"]}
             how = "made of the journal" + ("" if counts_alike else ", which has other items than backup.json says")
-            made = _Made("rebuild", how, lambda: packed_manifest(journal_outcomes(store, name) or ()))
-            outcomes = lambda: journal_outcomes(store, name) or ()  # noqa: E731
+            outcomes = partial(journal_outcomes, store, name)
+            made = _Made("rebuild", how, partial(_packed, outcomes))
         mends.append(_mend(store, name, MANIFEST, broken.pop(MANIFEST), made))
     for path, what in broken.items():
         made = _copied(other, facts, path)
@@ -135,14 +131,14 @@ def _without_whole(
     facts = rebuilt_facts(store, name, portal)
     if facts is None:
         outcomes = unpacked_manifest(store, name)
-        content = Content(name, "none", lambda: unpacked_manifest(store, name) or ()) if outcomes else None
+        content = Content(name, "none", partial(_unpacked, store, name)) if outcomes else None
         return content, [Mend((Finding(key, what, "lost", FROM_A_COPY, (name,)),))]
     if facts["state"] == "unfinished":
         how = "made of the journal; it is unfinished, as after a run that was killed"
-        content = Content(name, "none", lambda: journal_outcomes(store, name) or ())
+        content = Content(name, "none", partial(journal_outcomes, store, name))
     else:
         how = f"made of the manifest, the journal and the log; it is {facts['state']}"
-        content = Content(name, facts["tree"], lambda: unpacked_manifest(store, name) or ())
+        content = Content(name, facts["tree"], partial(_unpacked, store, name))
     return content, [Mend((Finding(key, what, "rebuild", how, (name,)),), partial(write_rebuilt, store, facts))]
 
 
@@ -169,7 +165,15 @@ def _write(store: Store, name: str, path: str, make: Callable[[], bytes]) -> Non
     facts = json.loads(store.get(_key(name, WHOLE)))
     if facts["files"][path] != named(content):
         facts["files"][path] = named(content)
-        write_whole(store, facts | (totals(unpacked_manifest(store, name) or ()) if path == MANIFEST else {}))
+        write_whole(store, facts | (totals(_unpacked(store, name)) if path == MANIFEST else {}))
+
+
+def _unpacked(store: Store, name: str) -> Sequence[Outcome]:
+    return unpacked_manifest(store, name) or ()
+
+
+def _packed(outcomes: Outcomes) -> bytes:
+    return packed_manifest(outcomes())
 
 
 def _sums(store: Store, name: str) -> bytes:

@@ -77,7 +77,7 @@ def rebuilt_facts(store: Store, name: str, portal: Mapping[str, str]) -> dict[st
     facts |= _notes(store, name)
     outcomes = unpacked_manifest(store, name)
     ended = _last_word(store, name)
-    if outcomes is None or ended.get("event") != "ended" or ended["time"] < max(resumed, default=""):
+    if outcomes is None or ended.get("event") != "ended":
         return facts
     if not _follows(outcomes, outcomes_of(lines)) or store.size(f"backups/{name}/{ORGANIZATION}") is None:
         return facts
@@ -117,12 +117,12 @@ def unpacked_manifest(store: Store, name: str) -> list[Outcome] | None:
         return None
 
 
-def journal_outcomes(store: Store, name: str) -> list[Outcome] | None:
-    """What the manifest said, made of the journal; `None` where that cannot be read."""
+def journal_outcomes(store: Store, name: str) -> list[Outcome]:
+    """What the manifest said, made of the journal; nothing where that cannot be read."""
     try:
-        return outcomes_of(journal_lines(store, name)) or None
+        return outcomes_of(journal_lines(store, name))
     except UNREADABLE:
-        return None
+        return []
 
 
 def outcomes_of(lines: list[dict[str, Any]]) -> list[Outcome]:

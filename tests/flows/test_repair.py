@@ -413,6 +413,20 @@ def test_a_removal_that_was_cut_short_is_for_forget(store: LocalStore) -> None:
     store.put(f"backups/{name}/backup.json", sealed({**facts, "forgetting": {"items": [note]}}))
     (found,) = ak.repair(store).lost
     assert "agolkit forget" in found.how
+    harm(store.root / "backups" / name / "manifest.jsonl.gz", "emptied")
+    assert [each.action for each in ak.repair(store).lost] == ["lost", "lost"]
+
+
+@pytest.mark.parametrize("state", ["unfinished", "stopped"])
+def test_a_damaged_journal_that_still_counts_is_named(store: LocalStore, state: str) -> None:
+    """Nothing says the same; while it is there, nobody knows what the backup needs."""
+    name = begin(store, 0, {"a": "same"}).name if state == "unfinished" else save(store, 0, {"a": "same"}, state=state)
+    path = store.root / "backups" / name / "journal" / "000001.jsonl"
+    path.write_bytes(b"{\n" + path.read_bytes())
+    before = content(store)
+    (found,) = ak.repair(store, deep=True).lost
+    assert "out of the store" in found.how
+    assert content(store) == before
 
 
 def test_no_result_gets_better(store: LocalStore) -> None:
