@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 import uuid
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from agolkit.copying.copied import Copied
 from agolkit.copying.own_files import copy_added, copy_files
 from agolkit.copying.steps import Step, find_steps
-from agolkit.errors import NoSuchBackup, StoreBusy, StoreDamaged, StoreError, UsageError
+from agolkit.errors import Archived, NoSuchBackup, StoreBusy, StoreDamaged, StoreError, UsageError
 from agolkit.manifest import read_outcomes
 from agolkit.model import Blob, counted, in_bytes
 from agolkit.store import Lease, Store
 from agolkit.store.base import blob_key
 from agolkit.store.holder import user_name
 from agolkit.store.spool import CHUNK
+from agolkit.zips import PublishedZip, note_zip, read_zips
 
 if TYPE_CHECKING:
     import pandas
@@ -155,14 +157,22 @@ class _Copying:
             self._damages.append(f"The backup {step.name} is not copied: {step.reason}")
 
     def take_zips(self) -> None:
-        """Bring the zips that are not there with their size."""
-        for name in self._source.names("zips"):
-            key = f"zips/{name}"
-            size = self._source.size(key)
-            if size is not None and self._target.size(key) != size:
-                self._target.stream(key, self._pieces(key))
-                self._zips += 1
+        """Bring the zips that the target does not list, each checked on its way."""
+        there = {each.name: each.sha256 for each in read_zips(self._target)}
+        for published in read_zips(self._source):
+            if there.get(published.name) != published.sha256:
+                self._take_zip(published)
+
+    def _take_zip(self, published: PublishedZip) -> None:
+        try:
+            self._target.stream(published.key, self._pieces(published))
+        except (Archived, StoreDamaged) as error:
+            self._damages.append(str(error))
+            return
         self._target.flush()
+        self._check(now=True)
+        note_zip(self._target, published)
+        self._zips += 1
 
     def report(self) -> Copied:
         """What was done."""
@@ -184,7 +194,7 @@ class _Copying:
         """Copy one blob; why not, where the source has it no more as it was."""
         try:
             spool = self._source.copied(sha256, self._scratch)
-        except StoreDamaged as error:
+        except (Archived, StoreDamaged) as error:
             return str(error)
         with spool:
             self._target.add_blob(spool)
@@ -203,11 +213,16 @@ class _Copying:
                 lease.check()
             self._checked = time.monotonic()
 
-    def _pieces(self, key: str) -> Iterator[bytes]:
-        with self._source.open(key) as stream:
+    def _pieces(self, published: PublishedZip) -> Iterator[bytes]:
+        """The content of a zip; `StoreDamaged` at its end where it is not what was published."""
+        digest = hashlib.sha256()
+        with self._source.open(published.key) as stream:
             while piece := stream.read(CHUNK):
                 self._check()
+                digest.update(piece)
                 yield piece
+        if digest.hexdigest() != published.sha256:
+            raise StoreDamaged(f"{published.key} in {self._source.location} is not what was published.")
 
     def _tree(self, facts: dict[str, Any]) -> Literal["links", "copy", "none"]:
         """How the target shows a backup: as the source does; one of a source that has no links, as a run would."""

@@ -25,6 +25,7 @@ __all__ = [
     "PublishedZip",
     "items_in_zip",
     "list_zips",
+    "note_zip",
     "pack",
     "publish_zip",
     "read_zips",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from buckets import new_bucket, sign_in
 from dated import begin, save
 from saved import files_below
 
@@ -19,13 +19,16 @@ from agolkit.store import Draft, Lease, LocalStore, Store, open_store
 from agolkit.store.base import blob_key
 from agolkit.store.removal import begin_removal, drop_tree
 
-KINDS: dict[str, Callable[[Path], str]] = {"local": lambda folder: str(folder / "copy")}
+KINDS = ["local", "moto", pytest.param("ceph", marks=pytest.mark.ceph)]
 """The kinds of store that are copied to; every one passes these tests."""
 
 
 @pytest.fixture(params=KINDS)
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return open_store(KINDS[request.param](tmp_path))
+def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    if request.param == "local":
+        return open_store(tmp_path / "copy")
+    sign_in(request.getfixturevalue(request.param), monkeypatch)
+    return open_store(f"s3://{new_bucket()}/second")
 
 
 def nights(store: LocalStore) -> list[str]:
@@ -282,13 +285,18 @@ def test_a_file_that_the_copy_has_lost_comes_again(store: LocalStore, target: St
 
 
 def test_zips_are_copied_when_asked_for(store: LocalStore, target: Store) -> None:
-    """They hold nothing that is not in the backups, and are large."""
-    nights(store)
-    store.stream("zips/small_2026-11-23.zip", iter([b"PK", b"zip"]))
+    """They hold nothing that is not in the backups, and are large; one that is damaged is named and not copied."""
+    names = nights(store)
+    whole, damaged = (ak.publish_zip(store, name) for name in names[:2])
+    path = store.root / damaged.key
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
     assert ak.copy(store, target).zips == 0
     assert target.names("zips") == []
-    assert ak.copy(store, target, zips=True).zips == 1
-    assert target.get("zips/small_2026-11-23.zip") == b"PKzip"
+    done = ak.copy(store, target, zips=True)
+    assert (done.zips, done.exit_code) == (1, 4)
+    assert [damaged.key in said for said in done.damages] == [True]
+    assert list(ak.list_zips(target)["name"]) == target.names("zips") == [whole.name]
+    assert target.get(whole.key) == store.get(whole.key)
     assert ak.copy(store, target, zips=True).zips == 0
 
 
