@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     import pandas
 
 LONGEST = {
-    "name": 64, "backup": 69, "title": 30, "type": 23, "owner": 15,
-    "message": 60, "reason": 100, "what": 100, "where": 100,
+    "name": 64,
+    "backup": 69,
+    "title": 30,
+    "type": 23,
+    "owner": 15,
+    "message": 60,
+    "reason": 100,
+    "what": 100,
+    "where": 100,
 }
 """Characters that a column of a table shows for people; 40 where it is not named here."""
 
