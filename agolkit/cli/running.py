@@ -35,7 +35,9 @@ PARTIAL = 3
 
 
 @commands.command()
-@click.option("--store", default="agolkit-demo", show_default=True, help="Folder for the backup.")
+@click.option(
+    "--store", default="agolkit-demo", show_default=True, help="Folder, or s3://bucket/prefix, for the backup."
+)
 @with_json
 def demo(store: str, as_json: bool) -> int:
     """Back up a practice portal, and show what comes of it."""
@@ -52,12 +54,13 @@ def demo(store: str, as_json: bool) -> int:
         click.echo(json.dumps({**done.summary, "notebook": done.notebook}))
         return code
     backup = str(done.summary["backup"])
-    console.show_results(ak.load_items(ak.open_store(store), backup))
-    folder = Path(store).absolute()
+    opened = ak.open_store(store)
+    console.show_results(ak.load_items(opened, backup))
+    folder = f"{opened.location}/backups/{backup}"
     console.say(
-        f"\nThe backup      {folder / 'backups' / backup}"
-        f"\nThe list        {folder / 'backups' / backup / 'AllItems.csv'}"
-        f"\nThe report      {folder / 'backups' / backup / 'report.html'}"
+        f"\nThe backup      {folder}"
+        f"\nThe list        {folder}/AllItems.csv"
+        f"\nThe report      {folder}/report.html"
         f"\nThe notebook    {done.notebook}"
         "\n\nWhat next?"
         "\n  Open report.html in a browser: what is protected, what is not, and why."

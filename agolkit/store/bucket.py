@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -87,6 +88,8 @@ class Listed(NamedTuple):
 def split_location(location: str) -> tuple[str, str]:
     """The bucket and the prefix (without `/` around it) of `s3://bucket/prefix`; `UsageError` where it is not that."""
     match = re.fullmatch(r"s3://([^/?#]*)(?:/([^?#]*))?", location)
+    if "@" in location:  # it is not said again
+        raise UsageError("The address of a bucket has no place for keys. Give them as AWS's own tools have them given.")
     if not match or not _BUCKET.fullmatch(match[1]):
         raise UsageError(
             f"{location!r} does not name a bucket; write s3://bucket or s3://bucket/prefix. A bucket's name has 3 to "
@@ -206,7 +209,7 @@ class Bucket:
     def _listed(self, page: Mapping[str, Any]) -> Iterator[Listed]:
         for found in page.get("Contents", ()):
             key = found["Key"].removeprefix(self.prefix)
-            yield Listed(key, found["Size"], found.get("StorageClass") or "STANDARD")
+            yield Listed(key, found["Size"], sys.intern(found.get("StorageClass") or "STANDARD"))
 
     # Removal
 

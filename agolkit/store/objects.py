@@ -98,8 +98,9 @@ class BucketStore(Store):
         settings = self._settings() if read_only else {}
         if spool.size > AT_ONCE:
             part = max(AT_ONCE, -(-spool.size // PARTS))
+            side_by_side = max(1, SIDE_BY_SIDE * AT_ONCE // part)
             with self._uploads:
-                self._put(name, _checked(spool), chunk_size=part, max_concurrency=SIDE_BY_SIDE, **settings)
+                self._put(name, _checked(spool), chunk_size=part, max_concurrency=side_by_side, **settings)
             if self.size(key) != spool.size:
                 raise StoreError(f"{key} in {self.location} is not as long as what was sent. Is the server sound?")
             return

@@ -334,12 +334,23 @@ def test_a_location_names_a_bucket_and_a_prefix(location: str, bucket: str, pref
 
 @pytest.mark.parametrize(
     "location",
-    ["s3://", "s3:///x", "s3://Upper", "s3://ab", "s3://a_b_c/x", "s3://abc/x?y", "s3://abc/a//b", "s3://abc/../b"],
+    [
+        "s3://",
+        "s3://key:secret@bucket/x",
+        "s3:///x",
+        "s3://Upper",
+        "s3://ab",
+        "s3://a_b_c/x",
+        "s3://abc/x?y",
+        "s3://abc/a//b",
+        "s3://abc/../b",
+    ],
 )
 def test_what_names_no_bucket_is_refused(location: str) -> None:
-    """Before anything is sent, with the form that is right."""
-    with pytest.raises(UsageError):
+    """Before anything is sent, and without a word of what may be a secret."""
+    with pytest.raises(UsageError) as refused:
         open_store(location)
+    assert "secret" not in str(refused.value)
 
 
 def test_the_settings_of_a_bucket_come_from_the_environment() -> None:
