@@ -35,9 +35,7 @@ PARTIAL = 3
 
 
 @commands.command()
-@click.option(
-    "--store", default="agolkit-demo", show_default=True, help="Folder, or s3://bucket/prefix, for the backup."
-)
+@click.option("--store", default="agolkit-demo", show_default=True, help="Folder or s3://bucket/prefix for it.")
 @with_json
 def demo(store: str, as_json: bool) -> int:
     """Back up a practice portal, and show what comes of it."""

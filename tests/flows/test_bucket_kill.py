@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from buckets import new_bucket, sign_in
+from dated import save
 from forwarder import LOSE_ANSWER, LOSE_REQUEST, Forwarder, Request, forwarding, no_fault
 from interrupted import content, town
-from killed import finished, knows_processes, run, without_how
+from killed import finished, knows_processes, processes, run, without_how
 
 import agolkit as ak
 from agolkit.sandbox import Sandbox, Settings
@@ -74,3 +76,36 @@ def test_runs_that_are_killed_at_a_request_to_the_bucket_end_as_an_undisturbed_o
     assert without_how(content(store)) == without_how(content(ak.open_store(undisturbed)))
     assert ak.verify(store, deep=True).ok
     assert not sandbox.org.recycle_bin
+
+
+def copy(source: str, target: str, environment: Mapping[str, str]) -> None:
+    """A whole copy; the process may be killed at any moment."""
+    os.environ.update(environment)
+    ak.copy(ak.open_store(source), ak.open_store(target))
+
+
+@knows_processes
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [LOSE_REQUEST, LOSE_ANSWER])
+def test_a_copy_that_is_killed_at_a_request_to_the_bucket_is_gone_on_with(
+    way: Forwarder, tmp_path: Path, fault: int
+) -> None:
+    """Whatever is complete in the copy after a kill is sound, and the next copy ends it."""
+    here = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    source, target = ak.open_store(tmp_path / "store"), f"s3://{new_bucket()}/copy"
+    for day in range(3):
+        save(source, day, {"a": "same", "b": f"night {day}"}, tree="auto")
+    for number in (*range(3, 60, 6), 0):
+        killer = Killer(way, number, fault)
+        process = processes.Process(target=copy, args=(str(source.location), target, here))
+        process.start()
+        killer.started(process.kill)
+        process.join()
+        way.fault = no_fault
+        copied = ak.open_store(target)
+        for name in copied.backup_names():
+            if copied.summary(name)["state"] == "complete":
+                assert ak.verify(copied, name, deep=True).ok
+    assert process.exitcode == 0
+    assert copied.backup_names() == source.backup_names()
+    assert sorted(copied.blobs()) == sorted(source.blobs())
