@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agolkit.alarms import standing_alarms, unpin
     from agolkit.backup import backup
+    from agolkit.bucket_policy import bucket_policy
     from agolkit.compare import compare, compare_item, history
+    from agolkit.copying import copy, plan_copy
     from agolkit.errors import AgolkitError
     from agolkit.fetch import fetch
     from agolkit.forget import forget, plan_forget
@@ -35,19 +37,22 @@ if TYPE_CHECKING:
     from agolkit.plan import plan_backup
     from agolkit.portal import Portal, connect
     from agolkit.pruning import plan_prune, prune
+    from agolkit.repair import plan_repair, repair
     from agolkit.report import show_report
     from agolkit.retention import Keep
     from agolkit.sizes import list_sizes
-    from agolkit.store import Store, open_store
+    from agolkit.store import BucketSettings, Store, open_store
     from agolkit.thawing import thaw
     from agolkit.tiering import Archive
     from agolkit.verify import VerifyReport, verify
+    from agolkit.zips import list_zips, publish_zip
 
 _HOMES = {
     "AgolkitError": "agolkit.errors",
     "Archive": "agolkit.tiering",
     "BackupForm": "agolkit.forms",
     "BackupOptions": "agolkit.options",
+    "BucketSettings": "agolkit.store",
     "Keep": "agolkit.retention",
     "Portal": "agolkit.portal",
     "Result": "agolkit.model",
@@ -55,21 +60,28 @@ _HOMES = {
     "Store": "agolkit.store",
     "VerifyReport": "agolkit.verify",
     "backup": "agolkit.backup",
+    "bucket_policy": "agolkit.bucket_policy",
     "compare": "agolkit.compare",
     "compare_item": "agolkit.compare",
     "connect": "agolkit.portal",
+    "copy": "agolkit.copying",
     "fetch": "agolkit.fetch",
     "history": "agolkit.compare",
     "forget": "agolkit.forget",
     "list_items": "agolkit.inventory",
     "list_sizes": "agolkit.sizes",
+    "list_zips": "agolkit.zips",
     "load_items": "agolkit.manifest",
     "load_layer": "agolkit.kinds.feature_service.conversion.frames",
     "open_store": "agolkit.store",
     "plan_backup": "agolkit.plan",
+    "plan_copy": "agolkit.copying",
     "plan_forget": "agolkit.forget",
     "plan_prune": "agolkit.pruning",
+    "plan_repair": "agolkit.repair",
     "prune": "agolkit.pruning",
+    "publish_zip": "agolkit.zips",
+    "repair": "agolkit.repair",
     "show_report": "agolkit.report",
     "standing_alarms": "agolkit.alarms",
     "thaw": "agolkit.thawing",
@@ -82,6 +94,7 @@ __all__ = [
     "Archive",
     "BackupForm",
     "BackupOptions",
+    "BucketSettings",
     "Keep",
     "Portal",
     "Result",
@@ -89,21 +102,28 @@ __all__ = [
     "Store",
     "VerifyReport",
     "backup",
+    "bucket_policy",
     "compare",
     "compare_item",
     "connect",
+    "copy",
     "fetch",
     "forget",
     "history",
     "list_items",
     "list_sizes",
+    "list_zips",
     "load_items",
     "load_layer",
     "open_store",
     "plan_backup",
+    "plan_copy",
     "plan_forget",
     "plan_prune",
+    "plan_repair",
     "prune",
+    "publish_zip",
+    "repair",
     "show_report",
     "standing_alarms",
     "thaw",

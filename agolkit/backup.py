@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from agolkit.closing import close, planned, summarize
+from agolkit.closing import PARTIAL, close, planned, summarize
 from agolkit.engine import Finished, run_jobs
 from agolkit.errors import AgolkitError, SignInError, Stopped, StoreDamaged, StoreError
 from agolkit.inventory import take_inventory
@@ -36,10 +36,11 @@ from agolkit.portal.check import of_sign_in
 from agolkit.progress import Event, Progress, Pulse, TimedOut, pulse_of_job
 from agolkit.resume import Interrupted, Known, look_back
 from agolkit.runlog import RunLog
-from agolkit.store import Draft, Store
+from agolkit.store import Draft, Lease, Store
 from agolkit.store.holder import user_name
 from agolkit.store.version import agolkit_version
 from agolkit.trace import tell, telling
+from agolkit.zips import pack
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,21 @@ def backup(
         close(draft, outcomes, news, summary, context)
         if summary.state == "complete":
             under_way.clear()
+            if options.zip:
+                summary = _zipped(summary, store, lease, Path(scratch), news, cancel)
     return summary
+
+
+def _zipped(
+    summary: RunSummary, store: Store, lease: Lease, scratch: Path, news: RunLog, cancel: threading.Event
+) -> RunSummary:
+    """The summary with the zip of the backup, or why there is none: the backup is complete without it."""
+    try:
+        return replace(summary, zip=pack(store, summary.backup, lease, scratch, progress=news, cancel=cancel).key)
+    except AgolkitError as error:
+        why = f"{error} `agolkit zip {store.location} {summary.backup}` publishes it."
+        news(Event("zip", f"The backup is complete, but no zip of it was published: {why}"))
+        return replace(summary, not_zipped=why, exit_code=summary.exit_code or PARTIAL)
 
 
 def _without(inventory: Inventory, announced: Iterable[Mapping[str, str]]) -> Inventory:

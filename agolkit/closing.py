@@ -94,6 +94,7 @@ def close(draft: Draft, outcomes: list[Outcome], news: RunLog, summary: RunSumma
         reused_bytes=context.reused_bytes.total,
         new_bytes=summary.new_bytes,
         portal_url=context.portal.url,
+        url_key=context.portal.url_key,
         left_behind=summary.left_behind,
         unsigned=[outcome.item.id for outcome in summary.unsigned],
         stopped_by=summary.stopped_by,

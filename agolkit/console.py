@@ -12,7 +12,17 @@ from agolkit.model import counted, one_line
 if TYPE_CHECKING:
     import pandas
 
-LONGEST = {"title": 30, "type": 23, "owner": 15, "message": 60, "reason": 100, "what": 100, "where": 100}
+LONGEST = {
+    "name": 64,
+    "backup": 69,
+    "title": 30,
+    "type": 23,
+    "owner": 15,
+    "message": 60,
+    "reason": 100,
+    "what": 100,
+    "where": 100,
+}
 """Characters that a column of a table shows for people; 40 where it is not named here."""
 
 

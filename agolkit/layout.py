@@ -60,6 +60,14 @@ def is_backup_name(name: str) -> bool:
     return bool(_BACKUP_NAME.fullmatch(name))
 
 
+def zip_name(organization: str, backup: str) -> str:
+    """The name of a backup's zip: `springfield_2026-11-23T020000Z.zip`, in plain ASCII whatever the organization's
+    name is."""
+    plain = unicodedata.normalize("NFKD", organization).encode("ascii", "ignore").decode().lower()
+    short = re.sub("[^a-z0-9]+", "-", plain)[:LONGEST_TITLE].strip("-")
+    return f"{short or 'organization'}_{backup}.zip"
+
+
 @lru_cache(maxsize=1024)  # asked for once for each part of an item
 def item_folder(item: Item) -> str:
     """The item's folder in the tree: `Web Map/Water~9c8d…`. The title is decoration; the id makes it unique."""
@@ -142,6 +150,11 @@ def allowed(path: str, *, windows: bool = True) -> bool:
     would be dropped, no invisible characters or ends of lines, Unicode in its composed form (macOS would change it).
     """
     return all(_allowed_name(name, windows) for name in path.split("/"))
+
+
+def is_short(path: str) -> bool:
+    """Whether `path` is short enough for a path inside a backup."""
+    return _units(path) <= LONGEST_PATH
 
 
 def fold(path: str) -> str:

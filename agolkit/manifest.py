@@ -37,9 +37,18 @@ other scopes that take turns with them. Each costs the reading of a manifest, on
 
 def write_manifest(draft: Draft, outcomes: Iterable[Outcome]) -> None:
     """Write the manifest, AllItems.csv and SHA256SUMS. The same outcomes, in any order, make the same bytes."""
-    ordered = sorted(outcomes, key=lambda outcome: (outcome.item.type, outcome.item.title, outcome.item.id))
+    ordered = _in_order(outcomes)
     draft.flush()
-    write_lists(draft, packed(entry_line(outcome_to_json(outcome)) for outcome in ordered), ordered)
+    write_lists(draft, packed_manifest(ordered), ordered)
+
+
+def packed_manifest(outcomes: Iterable[Outcome]) -> bytes:
+    """The content of a manifest; the same outcomes, in any order, make the same bytes."""
+    return packed(entry_line(outcome_to_json(outcome)) for outcome in _in_order(outcomes))
+
+
+def _in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    return sorted(outcomes, key=lambda outcome: (outcome.item.type, outcome.item.title, outcome.item.id))
 
 
 def write_lists(draft: Draft, manifest: bytes, outcomes: Sequence[Outcome]) -> None:
@@ -63,6 +72,7 @@ def backup_facts(
     options: BackupOptions,
     new_bytes: int,
     portal_url: str,
+    url_key: str = "",
     reused_bytes: int = 0,
     left_behind: Sequence[str] = (),
     unsigned: Sequence[str] = (),
@@ -78,7 +88,12 @@ def backup_facts(
         **({"stopped_by": stopped_by} if stopped_by else {}),
         **draft.facts,
         "finished": to_stamp(finished),
-        "portal": {"url": portal_url, "id": draft.store.portal_id, "name": draft.store.portal_name},
+        "portal": {
+            "url": portal_url,
+            "id": draft.store.portal_id,
+            "name": draft.store.portal_name,
+            **({"url_key": url_key} if url_key else {}),
+        },
         **({"account": dict(account)} if account else {}),
         "options": asdict(options),
         **totals(outcomes),

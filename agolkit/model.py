@@ -294,7 +294,8 @@ class RunSummary:
     left_behind: tuple[str, ...]
     """What could not be removed from the portal, each with what to do."""
     exit_code: int
-    """0, 3, 7 while a mass-change alarm stands, or that of what stopped the run, as the command line ends."""
+    """0, 3 (also where a zip was asked for and none published), 7 while a mass-change alarm stands, or that of what
+    stopped the run, as the command line ends."""
     stopped_by: str = ""
     """Why the run ended before its time, and what to do; empty for a complete one."""
     kept: int | None = None
@@ -307,6 +308,10 @@ class RunSummary:
     """What changed on a suspicious scale since the backup before; older backups are pinned until somebody unpins."""
     standing: tuple[str, ...] = ()
     """Earlier backups of the scope whose alarms nobody has ended yet."""
+    zip: str = ""
+    """Where the backup is published as one zip, in the store; empty where it is not."""
+    not_zipped: str = ""
+    """Why it is not, although that was asked for."""
 
     def __str__(self) -> str:
         if self.state == "planned":
@@ -331,6 +336,8 @@ class RunSummary:
             item = outcome.item
             lines.append(one_line(f"  {outcome.result}: {item.title} ({item.type}, {item.id}): {outcome.message}"))
         lines += [one_line(f"  left behind: {sentence}") for sentence in self.left_behind]
+        lines += [f"  published as {self.zip}"] if self.zip else []
+        lines += [one_line(f"  no zip was published: {self.not_zipped}")] if self.not_zipped else []
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -364,6 +371,8 @@ class RunSummary:
             "alarms": list(self.alarms),
             "standing": list(self.standing),
             "stopped_by": self.stopped_by,
+            "zip": self.zip,
+            "not_zipped": self.not_zipped,
         }
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class BackupOptions:
     """Every so many runs of the scope fetch everything again; 0: only with `full`."""
     tree: Literal["auto", "copy", "none"] = "auto"
     """The browsable folder tree: `auto` makes hard links where the file system has them."""
+    zip: bool = False
+    """Also publish the backup as one zip."""
     workers: int = 16
     """Items in work at once."""
     exports: int = 8

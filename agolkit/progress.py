@@ -24,7 +24,7 @@ class Event:
     """One small piece of news from a run."""
 
     stage: str
-    """`inventory`, `plan`, `items` or `finish`."""
+    """`inventory`, `plan`, `items`, `finish` or `zip`."""
     text: str = ""
     """A sentence for the log, in plain words; may be empty."""
     done: int = 0

@@ -7,7 +7,7 @@ killed `prune` left half done the next one finishes.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agolkit.errors import StoreError, UsageError
 from agolkit.holdings import Holdings
 from agolkit.model import counted, in_bytes
-from agolkit.retention import Candidate, Keep, reasons_to_keep
+from agolkit.retention import ZIP, Candidate, Keep, ZipCandidate, reasons_to_keep, reasons_to_keep_zips
 from agolkit.store import Lease, Store
 from agolkit.store.base import blob_key
 from agolkit.store.holder import user_name
@@ -23,6 +23,7 @@ from agolkit.store.removal import begin_removal, drop_tree, finish_removals, tre
 from agolkit.store.tiers import side_by_side
 from agolkit.tiering import Archive, Tiering, plan_tiers
 from agolkit.unneeded import find_needed, remove_unneeded
+from agolkit.zips import PublishedZip, read_zips, remove_zips
 
 if TYPE_CHECKING:
     import pandas
@@ -47,16 +48,21 @@ class Pruned:
     """Blobs that no backup needed any more."""
     freed_bytes: int
     """Of these blobs."""
+    zips: tuple[str, ...] = ()
+    """Names of the zips that are gone."""
+    zip_bytes: int = 0
+    """Of these zips."""
     moved: int = 0
     """Blobs that lie in the archive now."""
     moved_bytes: int = 0
 
     def __str__(self) -> str:
         trees = f", and {counted(len(self.trees), 'tree')}" if self.trees else ""
+        zips = f" {counted(len(self.zips), 'zip')} removed, {in_bytes(self.zip_bytes)}." if self.zips else ""
         moved = f" Moved to the archive: {counted(self.moved, 'file')}, {in_bytes(self.moved_bytes)}."
         return (
             f"{counted(len(self.removed), 'backup')} removed{trees}; "
-            f"{counted(self.blobs, 'file')} that no other backup needs, {in_bytes(self.freed_bytes)}."
+            f"{counted(self.blobs, 'file')} that no other backup needs, {in_bytes(self.freed_bytes)}.{zips}"
             f"{moved if self.moved else ''}"
         )
 
@@ -81,7 +87,8 @@ def plan_prune(
     pandas.DataFrame
         One row per backup, oldest first. Columns: `name`, `scope`, `state`, `label`, `started` (UTC), `keep` (boolean),
         `reasons` (a list of texts; empty where it goes), `drop_tree` (boolean: it stays, and its tree goes),
-        `freed_bytes` (`Int64`: blobs that go with it, each counted with the last backup that needs it). With
+        `freed_bytes` (`Int64`: blobs that go with it, each counted with the last backup that needs it). With a rule for
+        zips, one row per published zip follows, of the state `zip`; `freed_bytes` is its size where it goes. With
         `archive`, `attrs["tiering"]` is the `Tiering`: what moves, what stays and why, and what that costs.
 
     Raises
@@ -108,7 +115,8 @@ def plan_prune(
     trees = _trees_to_drop(store, kept, keep, scope)
     going = {each.name for each in candidates} - {each.name for each in kept}
     freed = holdings.freed_with(going)
-    plan = _frame(
+    zips = [] if keep.keeps_all_zips else _plan_zips(read_zips(store), candidates, keep, scope)
+    rows = [
         {
             **{name: getattr(each, name) for name in (*_TEXTS, "started")},
             "keep": each in kept,
@@ -117,14 +125,15 @@ def plan_prune(
             "freed_bytes": freed.get(each.name, 0),
         }
         for each in candidates
-    )
+    ]
+    plan = _frame([*rows, *zips])
     if archive:
         plan.attrs["tiering"] = _tiering(store, holdings, going, keep, archive, now)
     return plan
 
 
 def prune(store: Store, plan: pandas.DataFrame, *, portal: Portal | None = None) -> Pruned:
-    """Do what a plan of `plan_prune` says: remove backups and trees, and the blobs that nothing needs any more.
+    """Do what a plan of `plan_prune` says: remove backups, trees and zips, and blobs that nothing needs any more.
 
     It holds the store meanwhile, so that it never meets a run. It may be killed at any moment, and then be run again.
 
@@ -154,10 +163,13 @@ def prune(store: Store, plan: pandas.DataFrame, *, portal: Portal | None = None)
         _check_clock(store, candidates, now)
         if portal is not None and (theirs := portal.clock()):
             _check_same("the portal", theirs, datetime.now(UTC))
-        going = _agreed(plan, candidates, now)
+        is_zip = plan["state"] == ZIP
+        zips = read_zips(store) if is_zip.any() else []
+        going = _agreed(plan[~is_zip], candidates, now)
+        going_zips = _agreed_zips(plan[is_zip], zips, candidates)
         trees = [str(name) for name in plan["name"][plan["keep"] & plan["drop_tree"]]]
         find_needed(store)  # a backup that cannot be read would keep all blobs: that is said before anything is gone
-        if going or trees:
+        if going or trees or going_zips:
             store.check_removable()
         for name in going:
             lease.check()
@@ -166,9 +178,12 @@ def prune(store: Store, plan: pandas.DataFrame, *, portal: Portal | None = None)
         for name in trees:
             lease.check()
             drop_tree(store, name)
+        lease.check()
+        remove_zips(store, going_zips)
         unneeded = remove_unneeded(store, lease)
+        zip_bytes = sum(each.bytes for each in zips if each.name in going_zips)
         moved = _move(store, lease, plan.attrs.get("tiering"), holdings, set(going), now)
-        return Pruned(tuple(going), tuple(trees), unneeded.blobs, unneeded.bytes, *moved)
+        return Pruned(tuple(going), tuple(trees), unneeded.blobs, unneeded.bytes, tuple(going_zips), zip_bytes, *moved)
 
 
 def _tiering(
@@ -209,6 +224,42 @@ def _agreed(plan: pandas.DataFrame, candidates: Sequence[Candidate], now: dateti
         if held[name]:
             raise UsageError(f"The backup {name} must stay: {'; '.join(held[name])}. Make the plan again.")
     return going
+
+
+def _plan_zips(
+    zips: Sequence[PublishedZip], backups: Sequence[Candidate], keep: Keep, scope: str | None
+) -> Iterator[Mapping[str, Any]]:
+    """A row of the plan for each zip, the oldest first."""
+    reasons = reasons_to_keep_zips(_zip_candidates(zips), backups, keep)
+    for each in zips:
+        why = reasons[each.name] + (["of another scope"] if scope not in (None, each.scope) else [])
+        yield {
+            "name": each.name,
+            "scope": each.scope,
+            "state": ZIP,
+            "label": "",
+            "started": each.started,
+            "keep": bool(why),
+            "reasons": why,
+            "drop_tree": False,
+            "freed_bytes": 0 if why else each.bytes,
+        }
+
+
+def _agreed_zips(plan: pandas.DataFrame, zips: Sequence[PublishedZip], backups: Sequence[Candidate]) -> list[str]:
+    """The names of the zips to remove, oldest first; `UsageError` where one is gone already or must stay by now."""
+    held = reasons_to_keep_zips(_zip_candidates(zips), backups, None)
+    going = [str(name) for name in plan["name"][~plan["keep"]]]
+    for name in going:
+        if name not in held:
+            raise UsageError(f"The zip {name} is gone since the plan was made. Make the plan again.")
+        if held[name]:
+            raise UsageError(f"The zip {name} must stay: {'; '.join(held[name])}. Make the plan again.")
+    return going
+
+
+def _zip_candidates(zips: Iterable[PublishedZip]) -> list[ZipCandidate]:
+    return [ZipCandidate(each.name, each.scope, each.started) for each in zips]
 
 
 def _trees_to_drop(store: Store, kept: Sequence[Candidate], keep: Keep, scope: str | None) -> set[str]:

@@ -29,6 +29,9 @@ PERIODS: Mapping[str, Callable[[datetime], str]] = {
 SEES_ALL = frozenset(["portal:admin:viewUsers", "portal:admin:viewItems"])
 """Privileges of an account to which every item of the organization is shown."""
 
+ZIP = "zip"
+"""State of a row of a plan that is a published zip, and no backup."""
+
 _UNITS = {"h": 1, "d": 24, "w": 7 * 24}
 _DURATION = re.compile(r"(\d+[hdw])+")
 
@@ -37,7 +40,7 @@ _DURATION = re.compile(r"(\d+[hdw])+")
 class Keep:
     """Which backups of each scope to keep; what no rule keeps may go. Only complete backups count.
 
-    Without any rule but `tree_keep` every backup stays.
+    Without any rule but `tree_keep` and those for zips every backup stays.
 
     Raises
     ------
@@ -59,9 +62,13 @@ class Keep:
     """All with one of these labels, finished or not."""
     tree_keep: int | None = None
     """So many of the newest keep their tree, older ones only what it shows; `None`: all keep it."""
+    zips_last: int = 0
+    """Of the published zips the newest so many. Without a rule for zips all stay, whatever becomes of their backups."""
+    zips_within: str | timedelta = ""
+    """Of the zips all whose backup began so long before that of the newest one, or later."""
 
     def __post_init__(self) -> None:
-        for name in ("last", *PERIODS, "tree_keep"):
+        for name in ("last", *PERIODS, "tree_keep", "zips_last"):
             value = getattr(self, name)
             if value is None and name == "tree_keep":
                 continue
@@ -69,9 +76,10 @@ class Keep:
                 raise UsageError(f"{name} must be a whole number, 0 or greater, not {value!r}.")
         if isinstance(self.labels, str) or not all(isinstance(label, str) and label for label in self.labels):
             raise UsageError(f"labels must be a list of texts, not {self.labels!r}.")
-        if self.window < timedelta():
-            raise UsageError(f"within must not be negative, not {self.within!r}.")
-        if self.keeps_all and self.tree_keep is None:
+        for name, window in (("within", self.window), ("zips_within", self.zips_window)):
+            if window < timedelta():
+                raise UsageError(f"{name} must not be negative, not {getattr(self, name)!r}.")
+        if self.keeps_all and self.tree_keep is None and self.keeps_all_zips:
             raise UsageError("Say what to keep, such as the last 7 or one of each of the last 14 days.")
 
     @property
@@ -80,9 +88,19 @@ class Keep:
         return duration(self.within, "within")
 
     @property
+    def zips_window(self) -> timedelta:
+        """`zips_within` as a duration."""
+        return duration(self.zips_within, "zips_within")
+
+    @property
     def keeps_all(self) -> bool:
         """Whether no rule says which backups stay, so that all do."""
         return not (any(getattr(self, name) for name in ("last", *PERIODS)) or self.window or self.labels)
+
+    @property
+    def keeps_all_zips(self) -> bool:
+        """Whether no rule says which zips stay, so that all do."""
+        return not (self.zips_last or self.zips_window)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Keep:
@@ -169,6 +187,43 @@ def reasons_to_keep(backups: Collection[Candidate], keep: Keep | None, *, now: d
             reasons[name].append(reason)
     for name, count in _last_copies(newest_first, scopes.values()).items():
         reasons[name].append(f"holds the last verified copy of {counted(count, 'item')} still in the organization")
+    return reasons
+
+
+@dataclass(frozen=True, slots=True)
+class ZipCandidate:
+    """A published zip as the rules see it; its backup may be gone."""
+
+    name: str
+    scope: str
+    started: datetime
+    """When its backup began."""
+
+
+def reasons_to_keep_zips(
+    zips: Collection[ZipCandidate], backups: Collection[Candidate], keep: Keep | None
+) -> dict[str, list[str]]:
+    """For each zip, by name, why it stays; a zip without a reason goes. Whether its backup stays is of no matter.
+
+    Without `keep`, only the reasons that no rule can override: it is the newest zip of its scope, or a mass-change
+    alarm stands of a backup of its scope that is no older than its own.
+    """
+    alarms = {each.scope: each for each in sorted(backups, key=lambda each: each.moment) if each.alarms}
+    reasons: dict[str, list[str]] = {}
+    scopes: dict[str, list[ZipCandidate]] = {}
+    for each in sorted(zips, key=lambda each: (each.started, each.name), reverse=True):
+        newer = scopes.setdefault(each.scope, [])
+        reasons[each.name] = why = [] if newer else [f"newest zip of the scope {each.scope!r}"]
+        newer.append(each)
+        alarm = alarms.get(each.scope)
+        if alarm and each.started <= alarm.started:
+            why.append(f"pinned by the alarm of {alarm.name}")
+        if keep and keep.keeps_all_zips:
+            why.append("no rule removes zips")
+        if keep and len(newer) <= keep.zips_last:
+            why.append(f"one of the last {counted(keep.zips_last, 'zip')}")
+        if keep and keep.zips_window and each.started >= newer[0].started - keep.zips_window:
+            why.append("recent")
     return reasons
 
 

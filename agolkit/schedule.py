@@ -55,8 +55,8 @@ class ScheduledRun:
 
     summary: Mapping[str, Any]
     """The notebook's `RunSummary` as JSON values."""
-    notebook: Path
-    """The executed notebook: inside the backup, where one was made."""
+    notebook: str
+    """Where the executed notebook is: inside the backup, where one was made."""
 
     @property
     def exit_code(self) -> int:
@@ -131,13 +131,14 @@ def run(
     except PapermillExecutionError as failure:
         raise _our_error(failure, executed) from None
     if not summary["backup"]:
-        return ScheduledRun(summary, executed)
+        return ScheduledRun(summary, str(executed))
     kept = f"backups/{summary['backup']}/backup.ipynb"
-    open_store(summary["store"]).put(kept, executed.read_bytes())
+    store = open_store(summary["store"])
+    store.put(kept, executed.read_bytes())
     shutil.rmtree(folder)
     if PRUNE in parameters and summary["state"] == "complete":
         summary = {**summary, **_pruned(parameters, summary, say)}
-    return ScheduledRun(summary, Path(summary["store"], kept))
+    return ScheduledRun(summary, f"{store.location}/{kept}")
 
 
 def _pruned(parameters: Mapping[str, Any], summary: Mapping[str, Any], say: Callable[[str], object]) -> dict[str, Any]:

@@ -47,14 +47,13 @@ def remove_unneeded(store: Store, lease: Lease) -> Removed:
     """
     store.flush()  # a power cut must not bring back what refers to a blob that is gone
     needed = find_needed(store)
-    blobs = size = 0
-    for sha256 in store.blobs():
-        if bytes.fromhex(sha256) not in needed:
-            lease.check()  # each time: where this computer slept, another run may rely on the blob by now
-            size += store.remove_blob(sha256)
-            blobs += 1
+    unneeded = [sha256 for sha256 in store.blobs() if bytes.fromhex(sha256) not in needed]
+    size = 0
+    for start in range(0, len(unneeded), store.removed_together):
+        lease.check()  # each time: where this computer slept, another run may rely on the blobs by now
+        size += store.remove_blobs(unneeded[start : start + store.removed_together])
     store.flush()
-    return Removed(blobs, size)
+    return Removed(len(unneeded), size)
 
 
 def find_needed(store: Store, *, without: Collection[str] = ()) -> set[bytes]:

@@ -115,12 +115,18 @@ def save_sample(
     """A finished backup; its name and what it holds."""
     draft, outcomes = begin_sample(store, tree=tree, started=started)
     draft.write("organization.json", b"{}")
+    finish(draft, outcomes, state=state, stopped_by=stopped_by)
+    return draft.name, outcomes
+
+
+def finish(draft: Draft, outcomes: list[Outcome], *, state: str = "complete", stopped_by: str = "") -> None:
+    """Write the lists and the end of a backup."""
     write_manifest(draft, outcomes)
     facts = backup_facts(
         draft,
         outcomes,
         state=state,
-        finished=started.replace(minute=30),
+        finished=datetime.fromisoformat(draft.facts["started"]).replace(minute=30),
         options=BackupOptions(label="nightly"),
         new_bytes=4711,
         reused_bytes=sum(outcome.saved_bytes for outcome in outcomes if outcome.how == "reused"),
@@ -128,7 +134,6 @@ def save_sample(
         stopped_by=stopped_by,
     )
     close_backup(draft, facts)
-    return draft.name, outcomes
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

@@ -10,7 +10,15 @@ from typing import NoReturn
 import click
 
 from agolkit import console
-from agolkit.cli import keeping, pruning, reading, running, thawing  # noqa: F401  each adds its commands to the group
+from agolkit.cli import (  # noqa: F401  each adds its commands to the group
+    buckets,
+    keeping,
+    moving,
+    pruning,
+    reading,
+    running,
+    thawing,
+)
 from agolkit.cli.arguments import commands
 from agolkit.errors import AgolkitError
 

@@ -11,6 +11,7 @@ import click
 import agolkit as ak
 from agolkit import console
 from agolkit.cli.arguments import commands, with_json
+from agolkit.progress import Narrator, cancel_on_interrupt
 
 
 @commands.command(short_help="Remove one item from all backups of STORE, leaving a note.")
@@ -22,9 +23,11 @@ from agolkit.cli.arguments import commands, with_json
 def forget(store: str, ids: Sequence[str], reason: str, yes: bool, as_json: bool) -> None:
     """Show what all backups of STORE hold of an item; with --yes, remove it from them and leave a note.
 
-    A file stays where another item has the same content. An item that is still in the portal is saved again by the next
-    backup, unless the option exclude_ids names it.
+    Published zips that hold it are removed too. A file stays where another item has the same content. An item that is
+    still in the portal is saved again by the next backup, unless the option exclude_ids names it.
     """
+    from agolkit.forget import unread_advice
+
     opened = ak.open_store(store, create=False)
     if yes:
         done = ak.forget(opened, ids, reason=reason)
@@ -34,7 +37,29 @@ def forget(store: str, ids: Sequence[str], reason: str, yes: bool, as_json: bool
     console.show_table(plan, list(plan.columns), as_json)
     if not as_json:
         going = f"{plan['bytes'].sum():,} bytes"
+        if unread := list(plan["backup"][plan["parts"].isna() & (plan["item_id"] == "")]):
+            console.say(f"\n{unread_advice(unread)}")
         console.say(f"\nNothing was removed. With --yes all of this goes, for good: {going} of the store's files.")
+
+
+@commands.command("zip", short_help="Publish one BACKUP of STORE as one zip, to download.")
+@click.argument("store")
+@click.argument("backup", default="latest")
+@click.option("--scratch", metavar="FOLDER", help="Where the file in work waits; else the system's temporary folder.")
+@with_json
+def zip_(store: str, backup: str, scratch: str | None, as_json: bool) -> None:
+    """Publish a complete BACKUP (the newest one where none is named) as one zip in the folder `zips` of STORE.
+
+    A zip that was published before stays as it is. The option `zip` of a run does the same at its end.
+    """
+    cancel = cancel_on_interrupt()
+    opened = ak.open_store(store, create=False)
+    say = console.say_aside if as_json else console.say
+    done = ak.publish_zip(opened, backup, scratch=scratch, progress=Narrator(say), cancel=cancel)
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+    else:
+        console.say(f"{opened.location}/{done}")
 
 
 @commands.command()

@@ -13,6 +13,7 @@ import agolkit as ak
 from agolkit import console
 from agolkit.cli.arguments import commands, with_json
 from agolkit.model import counted, in_bytes
+from agolkit.retention import ZIP
 from agolkit.tiering import read_rules
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ COUNT = click.IntRange(min=0)
 )
 @click.option("--keep-label", "labels", multiple=True, metavar="LABEL", help="All with this label; may be repeated.")
 @click.option("--tree-keep", type=COUNT, metavar="N", help="The newest N of each scope keep their tree; else all.")
+@click.option("--zips-last", type=COUNT, default=0, metavar="N", help="Of the zips the newest N of each scope.")
+@click.option("--zips-within", default="", metavar="DURATION", help="Of the zips all of 120d before the newest.")
 @click.option("--archive-after", metavar="DURATION", help="Move to the archive what only backups older than 15d need.")
 @click.option("--archive-class", metavar="CLASS", help="DEEP_ARCHIVE, if not said, or GLACIER.")
 @click.option("--scope", metavar="NAME", help="Only backups of this scope may go.")
@@ -53,13 +56,16 @@ def prune(
     within: str,
     labels: Sequence[str],
     tree_keep: int | None,
+    zips_last: int,
+    zips_within: str,
     archive_after: str | None,
     archive_class: str | None,
 ) -> None:
-    """Show which backups of STORE the rules keep and why, and with --yes remove the others.
+    """Show which backups and zips of STORE the rules keep and why, and with --yes remove the others.
 
     Whatever the rules say, the newest complete backup of each scope stays, the last verified copy of every item that is
-    still in the organization, what may still be taken up, and what an alarm has pinned.
+    still in the organization, what may still be taken up, and what an alarm has pinned; and of the zips the newest of
+    each scope. Without a rule for zips all of them stay.
 
     In a bucket, --archive-after moves files that only older backups need to an archive class, where that is cheaper;
     `agolkit thaw` asks them back.
@@ -76,6 +82,8 @@ def prune(
             "within": within,
             "labels": labels,
             "tree_keep": tree_keep,
+            "zips_last": zips_last,
+            "zips_within": zips_within,
             "archive_after": archive_after,
             "archive_class": archive_class,
         }
@@ -100,12 +108,16 @@ def _show(plan: pandas.DataFrame) -> None:
 
 
 def _in_short(plan: pandas.DataFrame) -> str:
-    going = ~plan["keep"]
+    going = plan[~plan["keep"]]
+    is_zip = going["state"] == ZIP
     trees = f", and {counted(int(plan['drop_tree'].sum()), 'tree')}" if plan["drop_tree"].any() else ""
-    size = in_bytes(int(plan["freed_bytes"].sum()))
-    moves = len(plan.attrs["tiering"].moves) if "tiering" in plan.attrs else 0
-    moving = f" {counted(moves, 'file')} would move to the archive." if moves else ""
-    return f"{counted(int(going.sum()), 'backup')} would go{trees}: {size} that no other backup needs.{moving}"
+    size = in_bytes(int(going["freed_bytes"][~is_zip].sum()))
+    said = f"{counted(int((~is_zip).sum()), 'backup')} would go{trees}: {size} that no other backup needs."
+    if is_zip.any():
+        freed = in_bytes(int(going["freed_bytes"][is_zip].sum()))
+        said += f" {counted(int(is_zip.sum()), 'zip')} would go, {freed}."
+    moves = plan.attrs["tiering"].moves if "tiering" in plan.attrs else ()
+    return f"{said} {counted(len(moves), 'file')} would move to the archive." if moves else said
 
 
 @commands.command(short_help="Show the mass-change alarms of STORE; with --yes, end them.")

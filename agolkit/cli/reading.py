@@ -19,9 +19,15 @@ from agolkit.model import counted
 
 @commands.command("list")
 @click.argument("store")
+@click.option("--zips", is_flag=True, help="List the published zips instead.")
 @with_json
-def list_(store: str, as_json: bool) -> None:
+def list_(store: str, zips: bool, as_json: bool) -> None:
     """List the backups of STORE, oldest first."""
+    if zips:
+        console.show_table(
+            ak.list_zips(ak.open_store(store, create=False)), ["name", "scope", "published", "bytes", "files"], as_json
+        )
+        return
     backups = ak.open_store(store, create=False).backups()
     console.show_table(
         backups, ["name", "state", "scope", "items", "verified", "partial", "failed", "saved_bytes"], as_json

@@ -35,7 +35,7 @@ PARTIAL = 3
 
 
 @commands.command()
-@click.option("--store", default="agolkit-demo", show_default=True, help="Folder for the backup.")
+@click.option("--store", default="agolkit-demo", show_default=True, help="Folder or s3://bucket/prefix for it.")
 @with_json
 def demo(store: str, as_json: bool) -> int:
     """Back up a practice portal, and show what comes of it."""
@@ -49,15 +49,16 @@ def demo(store: str, as_json: bool) -> int:
     # Some items of the practice portal cannot be saved by anybody: a demo that has shown them has done its job.
     code = 0 if done.exit_code == PARTIAL else done.exit_code
     if as_json:
-        click.echo(json.dumps({**done.summary, "notebook": str(done.notebook)}))
+        click.echo(json.dumps({**done.summary, "notebook": done.notebook}))
         return code
     backup = str(done.summary["backup"])
-    console.show_results(ak.load_items(ak.open_store(store), backup))
-    folder = Path(store).absolute()
+    opened = ak.open_store(store)
+    console.show_results(ak.load_items(opened, backup))
+    folder = f"{opened.location}/backups/{backup}"
     console.say(
-        f"\nThe backup      {folder / 'backups' / backup}"
-        f"\nThe list        {folder / 'backups' / backup / 'AllItems.csv'}"
-        f"\nThe report      {folder / 'backups' / backup / 'report.html'}"
+        f"\nThe backup      {folder}"
+        f"\nThe list        {folder}/AllItems.csv"
+        f"\nThe report      {folder}/report.html"
         f"\nThe notebook    {done.notebook}"
         "\n\nWhat next?"
         "\n  Open report.html in a browser: what is protected, what is not, and why."
@@ -70,7 +71,7 @@ def demo(store: str, as_json: bool) -> int:
 
 
 @commands.command(short_help="Back up now, as a schedule runs it.")
-@click.option("--store", help="Folder where backups are kept; else the parameter `store`.")
+@click.option("--store", help="Folder or s3://bucket/prefix where backups are kept; else the parameter `store`.")
 @with_parameters
 @with_json
 def backup(store: str | None, file: Path | None, pairs: Sequence[tuple[str, str]], as_json: bool) -> int:
@@ -84,15 +85,13 @@ def backup(store: str | None, file: Path | None, pairs: Sequence[tuple[str, str]
     with announced(NotifyOptions.from_environment(os.environ), say=console.say_aside) as announcement:
         parameters = read_parameters(file, pairs) | ({"store": store} if store else {})
         if not parameters.get("store"):
-            raise UsageError("Name the folder for the backups with --store.")
+            raise UsageError("Name the folder, or the bucket, for the backups with --store.")
         if not parameters.get("dry_run"):
             announcement.begin(parameters)
             done = schedule.run(parameters, say=console.say_aside if as_json else console.say)
-            notice = announcement.end(done.summary, str(done.notebook))
+            notice = announcement.end(done.summary, done.notebook)
             if as_json:
-                click.echo(
-                    json.dumps({**done.summary, "notebook": str(done.notebook), "news": notice.to_json()["news"]})
-                )
+                click.echo(json.dumps({**done.summary, "notebook": done.notebook, "news": notice.to_json()["news"]}))
             else:
                 console.say(f"\n{notice.text}")
             return done.exit_code
@@ -181,7 +180,7 @@ def items(
 
 
 @commands.command(short_help="Show what a backup would do; nothing is changed.")
-@click.option("--store", required=True, help="Folder where backups are kept.")
+@click.option("--store", required=True, help="Folder or s3://bucket/prefix where backups are kept.")
 @with_portal
 @with_parameters
 @with_json

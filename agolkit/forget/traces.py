@@ -1,15 +1,17 @@
-"""What the backups of a store hold of some items."""
+"""What the backups and the zips of a store hold of some items."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agolkit.errors import StoreError
 from agolkit.layout import OWN_NAMES, folder_ending
 from agolkit.store import Store
 from agolkit.unneeded import hashes_in, lines_of, sound_backups, tells_of
+from agolkit.zips import PublishedZip, items_in_zip, read_zips
 
 
 @dataclass(slots=True)
@@ -24,6 +26,29 @@ class Trace:
     parts: int = 0
     blobs: set[bytes] = field(default_factory=set)
     """Of all that its lists say of the item, those that a run took up included."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZipTrace:
+    """What one published zip holds of some items."""
+
+    zip: PublishedZip
+    items: Mapping[str, int | None]
+    """Ids, each with the number of its files; `None` where only the backup says that the zip has it."""
+    is_known: bool = True
+    """Otherwise the zip cannot be read, and may hold any item."""
+
+
+def find_in_zips(store: Store, item_ids: Collection[str], traces: Collection[Trace]) -> list[ZipTrace]:
+    """The zips that hold some of these items, and those of which nobody can say; `traces` is what the backups hold."""
+    found = []
+    for each in read_zips(store):
+        try:
+            found.append(ZipTrace(each, items_in_zip(store, each.name, item_ids)))
+        except StoreError:
+            items = {trace.item_id: None for trace in traces if trace.backup == each.backup}
+            found.append(ZipTrace(each, items, is_known=bool(items)))
+    return [each for each in found if each.items or not each.is_known]
 
 
 def find_traces(store: Store, item_ids: Collection[str]) -> Iterator[Trace]:

@@ -29,7 +29,7 @@ MORE = {
     "What is left out": ("exclude_types", "exclude_folders", "exclude_owners", "exclude_ids"),
     "How layers are saved": ("feature_format", "attachments", "views", "export_max_bytes", "max_tile_bytes"),
     "How it is kept": (
-        *("full", "full_every", "tree", "resume_within", "scratch"),
+        *("full", "full_every", "tree", "zip", "resume_within", "scratch"),
         *("accept", "alarm_items", "alarm_rows", "dry_run"),
     ),
     "Speed and patience": (
@@ -80,7 +80,12 @@ class BackupForm(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.password = widgets.Password(description="Password", continuous_update=False)
         self.sign_in = widgets.Button(description="Sign in", icon="sign-in", button_style="primary")
         self.head = widgets.HTML()
-        self.store = Field("store", widgets.Text(store), read=str.strip, hint="The folder where backups are kept.")
+        self.store = Field(
+            "store",
+            widgets.Text(store),
+            read=str.strip,
+            hint="The folder, or s3://bucket/prefix, where backups are kept.",
+        )
         self.fields: dict[str, Field] = {
             each.name: option_field(each.name, hints[each.name], getattr(options, each.name))
             for each in fields(options)
@@ -233,8 +238,8 @@ class BackupForm(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _folder(self) -> str:
         if not self.store.value:
-            self.store.mark("Name a folder for the backups.")
-            raise UsageError("Name a folder for the backups.")
+            self.store.mark("Name a folder or a bucket for the backups.")
+            raise UsageError("Name a folder or a bucket for the backups.")
         self.store.mark("")
         return str(self.store.value)
 

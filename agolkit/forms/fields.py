@@ -32,6 +32,7 @@ HINTS = {
     "full": "Fetch everything again, also what has not changed since the last backup.",
     "full_every": "Every so many runs fetch everything again. 0: only with full.",
     "tree": "Browsable folders: auto makes links where the disk can, copy takes the space twice.",
+    "zip": "Also publish the backup as one zip, in the folder zips of the store.",
     "workers": "Items in work at once.",
     "exports": "Export jobs on the portal at once.",
     "attempts": "Attempts for each request or export job.",

@@ -65,6 +65,8 @@ class Notice:
             said = ["nothing new", counted(len(news.known), "known failure")]
         elif not said and self.summary.get("left_behind"):
             said = ["something was left behind"]
+        elif not said and self.summary.get("not_zipped"):
+            said = ["no zip was published"]
         if not said:
             return f"agolkit: {where} is backed up"
         return f"agolkit: {', '.join(said)} in {where}"
@@ -152,6 +154,8 @@ class Notice:
         left = [one_line(sentence) for sentence in self.summary.get("left_behind", ())]
         if left:
             sections.append(("Left behind in the portal", _first(left)))
+        if self.summary.get("not_zipped"):
+            sections.append(("No zip of the backup was published", [one_line(self.summary["not_zipped"])]))
         return sections
 
     def _summary(self) -> list[Section]:
@@ -163,7 +167,11 @@ class Notice:
         return [
             (
                 f"Backup {summary['backup']} is {summary['state']}",
-                [f"{counts or 'nothing in scope'}", f"{sizes}, {duration(summary['seconds'])}"],
+                [
+                    f"{counts or 'nothing in scope'}",
+                    f"{sizes}, {duration(summary['seconds'])}",
+                    *([f"As one zip: {summary['zip']}"] if summary.get("zip") else []),
+                ],
             )
         ]
 

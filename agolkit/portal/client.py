@@ -70,6 +70,11 @@ class Portal(Exchange):
         return str(self.about.get("name") or "")
 
     @property
+    def url_key(self) -> str:
+        """What the organization calls itself in its address, such as `springfield`; empty where it has none."""
+        return str(self.about.get("urlKey") or "")
+
+    @property
     def is_online(self) -> bool:
         """ArcGIS Online, as opposed to an ArcGIS Enterprise portal."""
         return self.about.get("portalName") == "ArcGIS Online" and self.about.get("portalMode") == "multitenant"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from agolkit.errors import UsageError
+from agolkit.errors import StoreError, UsageError
 from agolkit.store.base import Store
 from agolkit.store.bucket import BucketSettings
 from agolkit.store.draft import Draft
@@ -17,7 +18,11 @@ __all__ = ["BucketSettings", "Draft", "Lease", "LocalStore", "Spool", "Store", "
 
 
 def open_store(
-    location: str | os.PathLike[str], *, create: bool = True, settings: BucketSettings | None = None
+    location: str | os.PathLike[str],
+    *,
+    create: bool = True,
+    damaged: bool = False,
+    settings: BucketSettings | None = None,
 ) -> Store:
     """The store in a folder, or in a bucket: `s3://bucket/prefix`.
 
@@ -27,6 +32,8 @@ def open_store(
 
     Parameters
     ----------
+    damaged
+        Open one whose `store.json` is lost too, for `repair`, which looks for what that said.
     settings
         How new blobs are stored in a bucket; else the variables `AGOLKIT_S3_*` of the environment say so.
 
@@ -52,5 +59,6 @@ def open_store(
         raise UsageError(f"{text!r} is neither a folder nor a bucket; a bucket is written s3://bucket/prefix.")
     else:
         store = LocalStore(Path(text).expanduser().absolute())
-    store.inspect(create=create)
+    with suppress(StoreError) if damaged else nullcontext():
+        store.inspect(create=create)
     return store

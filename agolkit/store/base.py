@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -62,6 +62,8 @@ class Stored(NamedTuple):
 class Store(Storage):
     """Where backups are kept. Made by `agolkit.open_store`; reading needs no lock, writing does (`lock`)."""
 
+    removed_together = 1
+    """Blobs that are deleted at once, between two looks at the lease."""
     place = "folder"
     """What a store of this kind stands in, for people."""
 
@@ -229,17 +231,19 @@ class Store(Storage):
     def survey(self) -> None:
         """Learn by one look what is there, where that costs less than a question for each of many blobs that follow."""
 
-    def remove_blob(self, sha256: str) -> int:
-        """Delete a blob and its copies; the bytes of these. Hold the lease, and have proven that no backup needs it."""
+    def remove_blobs(self, chosen: Sequence[str]) -> int:
+        """Delete blobs and their copies; bytes of these. Hold the lease, and have proven that no backup needs them."""
         self._check_writable()
-        self._proven.discard(sha256)
-        keys, number = [blob_key(sha256)], 2
-        while self.size(key := blob_key(sha256, number)) is not None:
-            keys.append(key)
-            number += 1
-        size = sum(self.size(key) or 0 for key in keys)
-        for key in reversed(keys):  # a copy is found from the one before it
-            self.remove(key)
+        size = 0
+        for sha256 in chosen:
+            self._proven.discard(sha256)
+            keys, number = [blob_key(sha256)], 2
+            while self.size(key := blob_key(sha256, number)) is not None:
+                keys.append(key)
+                number += 1
+            size += sum(self.size(key) or 0 for key in keys)
+            for key in reversed(keys):  # a copy is found from the one before it
+                self.remove(key)
         return size
 
     # Backups

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from agolkit.errors import StoreError, UsageError
+from agolkit.errors import MayNotRemove, StoreError, UsageError
 from agolkit.store.refusals import refusals
 from agolkit.store.tiers import Thaw, thaw_listed
 
@@ -32,6 +34,10 @@ TIMEOUT = timedelta(seconds=300)
 """Of one request, from its beginning to its end: a part of 8 MiB takes that long at 28 kB/s."""
 IDLE = timedelta(seconds=60)
 CONNECT = timedelta(seconds=10)
+ATTEMPTS = 6
+"""Of a request that only S3's own API knows, all together."""
+TOGETHER = 1000
+"""Objects that one request lists or removes."""
 LISTERS = 16
 """Listings of a large bucket that go on at once, one for each first letter of the blobs' names."""
 
@@ -85,8 +91,13 @@ class Listed(NamedTuple):
 def split_location(location: str) -> tuple[str, str]:
     """The bucket and the prefix (without `/` around it) of `s3://bucket/prefix`; `UsageError` where it is not that."""
     match = re.fullmatch(r"s3://([^/?#]*)(?:/([^?#]*))?", location)
+    if "@" in location:  # it is not said again
+        raise UsageError("The address of a bucket has no place for keys. Give them as AWS's own tools have them given.")
     if not match or not _BUCKET.fullmatch(match[1]):
-        raise UsageError(f"{location!r} does not name a bucket; write s3://bucket or s3://bucket/prefix.")
+        raise UsageError(
+            f"{location!r} does not name a bucket; write s3://bucket or s3://bucket/prefix. A bucket's name has 3 to "
+            "63 lower-case letters, digits and hyphens, and a letter or digit at both ends."
+        )
     prefix = (match[2] or "").strip("/")
     if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
         raise UsageError(f"{location!r} has an empty part, or one of dots, in its prefix.")
@@ -110,7 +121,7 @@ class Bucket:
         with self.trouble():
             self._session = _session()
             self.client = self._client()
-            region = self.client.head_bucket(Bucket=name).get("BucketRegion")
+            region = self._headers().get("x-amz-bucket-region")
             if region and region != self.client.meta.region_name:
                 self.client = self._client(region)
         self.is_amazon = _is_amazon(self.client)
@@ -118,6 +129,19 @@ class Bucket:
     def trouble(self, key: str = "") -> refusals:
         """Says what went wrong with the bucket, or with a key of it, for a `with` block."""
         return refusals(self.location, key)
+
+    def _headers(self) -> Mapping[str, str]:
+        """Those of what the server says about the bucket."""
+        answer: Mapping[str, Any]
+        try:
+            answer = self.client.head_bucket(Bucket=self.name)
+        except self.client.exceptions.ClientError as error:
+            answer = error.response
+            # Who may list one prefix only is refused here, and told the region and the time all the same.
+            if not self.prefix or answer["ResponseMetadata"]["HTTPStatusCode"] != 403:
+                raise
+        headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+        return headers
 
     def objects(self, *, retries: int) -> S3Store:
         """The client that moves content; each request is repeated so many times."""
@@ -165,20 +189,21 @@ class Bucket:
     def now(self) -> datetime:
         """The time by the server's clock."""
         with self.trouble():
-            return _date_of(self.client.head_bucket(Bucket=self.name))
+            return parsedate_to_datetime(self._headers()["date"])
 
     # Listing
 
     def listing(self, folder: str) -> Iterator[Listed]:
-        """All objects below a folder, in no order. What does not fit into one answer is asked for side by side, by
-        the first letter of names that are hashes."""
+        """All objects below a folder, in no order. Blobs that do not fit into one answer are asked for side by side, by
+        the first letters of their names, which are hashes."""
         with self.trouble(folder):
             first = self.client.list_objects_v2(Prefix=f"{self.prefix}{folder}/", **self._asked())
             if not first["IsTruncated"]:
                 yield from self._listed(first)
                 return
+            letters = "0123456789abcdef" if folder == "blobs" else [""]
             with ThreadPoolExecutor(LISTERS, thread_name_prefix="agolkit-listing") as executor:
-                for found in executor.map(self._all_below, [f"{folder}/{letter}" for letter in "0123456789abcdef"]):
+                for found in executor.map(self._all_below, [f"{folder}/{letter}" for letter in letters]):
                     yield from found
 
     def _all_below(self, prefix: str) -> list[Listed]:
@@ -192,8 +217,35 @@ class Bucket:
     def _listed(self, page: Mapping[str, Any]) -> Iterator[Listed]:
         for found in page.get("Contents", ()):
             key = found["Key"].removeprefix(self.prefix)
-            tier = found.get("StorageClass") or "STANDARD"
+            tier = sys.intern(found.get("StorageClass") or "STANDARD")
             yield Listed(key, found["Size"], tier, found["LastModified"], thaw_listed(found))
+
+    # Removal
+
+    def remove(self, key: str) -> None:
+        """Remove one object; nothing where it is not there."""
+        with self.trouble(key):
+            self.client.delete_object(Bucket=self.name, Key=self.prefix + key)
+
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """Remove many objects, a thousand with each request."""
+        for start in range(0, len(keys), TOGETHER):
+            chosen = keys[start : start + TOGETHER]
+            try:
+                with self.trouble():
+                    self._remove_together(chosen)
+            except MayNotRemove:  # Ceph refuses it to those who may remove by a policy only
+                for key in chosen:
+                    self.remove(key)
+
+    def _remove_together(self, keys: Sequence[str]) -> None:
+        from botocore.exceptions import ClientError
+
+        wanted = [{"Key": self.prefix + key} for key in keys]
+        chosen: Any = {"Objects": wanted, "Quiet": True}
+        answer = self.client.delete_objects(Bucket=self.name, Delete=chosen)
+        for refused in answer.get("Errors", ()):
+            raise ClientError({"Error": {"Code": refused.get("Code", "")}}, "DeleteObjects")
 
     # Housekeeping
 
@@ -214,16 +266,33 @@ class Bucket:
     def check_private(self) -> None:
         """Raise `StoreError` where everybody may read the bucket, as far as these credentials may know."""
         with self.trouble():
-            if self._told(lambda: self.client.get_bucket_policy_status(Bucket=self.name)["PolicyStatus"]["IsPublic"]):
+            if self._told(self._policy_lets_everybody_in):
                 raise self._public("its policy")
             grants = self._told(lambda: self.client.get_bucket_acl(Bucket=self.name)["Grants"]) or ()
             if any(str(grant["Grantee"].get("URI", "")).endswith(_EVERYBODY) for grant in grants):
                 raise self._public("its access control list")
 
+    def _policy_lets_everybody_in(self) -> bool:
+        if _is_amazon(self.client):
+            return bool(self.client.get_bucket_policy_status(Bucket=self.name)["PolicyStatus"]["IsPublic"])
+        # Others, like Ceph, call every policy public that lets anybody in who is not the owner.
+        policy = json.loads(self.client.get_bucket_policy(Bucket=self.name)["Policy"])
+        return any(
+            statement["Effect"] == "Allow"
+            and statement["Principal"] in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+            and "Condition" not in statement
+            for statement in policy["Statement"]
+        )
+
     def _told(self, ask: Callable[[], Any]) -> Any:
         try:
             return ask()
-        except (self.client.exceptions.ClientError, KeyError):  # no such policy, no right to see it, no such call
+        except (
+            self.client.exceptions.ClientError,
+            KeyError,
+            ValueError,
+            TypeError,
+        ):  # none, no right to see it, no such call
             return None
 
     def _public(self, by: str) -> StoreError:
@@ -239,7 +308,7 @@ class Bucket:
             config = Config(
                 connect_timeout=CONNECT.total_seconds(),
                 read_timeout=IDLE.total_seconds(),
-                retries={"mode": "standard", "max_attempts": 6},
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
                 max_pool_connections=2 * LISTERS,
                 s3={"addressing_style": style},
                 request_checksum_calculation="when_required",

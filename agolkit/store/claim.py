@@ -40,13 +40,19 @@ def take(claim: Path, age: Callable[[], float | None]) -> bytes | None:
     facts = {"host": socket.gethostname(), "pid": os.getpid(), "process_space": process_space(), "id": uuid.uuid4().hex}
     content = json.dumps(facts).encode()
     for is_last in (False, True):
+        is_made = False
         try:
             with open(claim, "xb", opener=private) as file:
+                is_made = True
                 file.write(content)
             return content
         except FileExistsError:
             if is_last or not remove_left(claim, age):
                 return None
+        except OSError:
+            if is_made:  # the disk is full: nobody could tell later whose this empty claim was
+                claim.unlink(missing_ok=True)
+            raise
     return None
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -16,13 +16,14 @@ from agolkit.model import Blob
 from agolkit.progress import beat
 from agolkit.store import tiers
 from agolkit.store.base import BLOB_NAME, Store, Stored, blob_key
-from agolkit.store.bucket import ARCHIVED, Bucket, BucketSettings, split_location
+from agolkit.store.bucket import ARCHIVED, TOGETHER, Bucket, BucketSettings, split_location
 from agolkit.store.reader import Reader
 from agolkit.store.refusals import Unsettled, code_of
 from agolkit.store.spool import CHUNK, Spool
 
 if TYPE_CHECKING:
     from obstore import PutMode
+    from obstore.store import S3Store
 
     from agolkit.store.lease import Lease
 
@@ -45,6 +46,7 @@ class BucketStore(Store):
     The server has to honour conditional requests (`If-None-Match`, `If-Match`): each run tries it before it writes.
     """
 
+    removed_together = TOGETHER
     place = "prefix"
 
     def __init__(
@@ -97,8 +99,9 @@ class BucketStore(Store):
         settings = self._settings() if read_only else {}
         if spool.size > AT_ONCE:
             part = max(AT_ONCE, -(-spool.size // PARTS))
+            side_by_side = max(1, SIDE_BY_SIDE * AT_ONCE // part)
             with self._uploads:
-                self._put(name, _checked(spool), chunk_size=part, max_concurrency=SIDE_BY_SIDE, **settings)
+                self._put(name, _checked(spool), chunk_size=part, max_concurrency=side_by_side, **settings)
             if self.size(key) != spool.size:
                 raise StoreError(f"{key} in {self.location} is not as long as what was sent. Is the server sound?")
             return
@@ -118,7 +121,7 @@ class BucketStore(Store):
             if found != old:
                 return is_unsettled and found == new  # it was done, and its answer was lost
             try:
-                return self._put_if(name, new, tag)
+                return self._put_if(self._once, name, new, tag)
             except Unsettled:
                 if seconds is None:
                     raise
@@ -140,17 +143,10 @@ class BucketStore(Store):
         self.bucket.end_uploads()
 
     def remove(self, key: str) -> None:
-        import obstore
-
-        with self.bucket.trouble(key):
-            obstore.delete(self._objects, self._name(key))
+        self.bucket.remove(self._name(key))
 
     def clear(self, prefix: str) -> None:
-        import obstore
-
-        with self.bucket.trouble(prefix):
-            for found in obstore.list(self._objects, self._name(prefix), chunk_size=1000):
-                obstore.delete(self._objects, [each["path"] for each in found])
+        self.bucket.remove_all([each.key for each in self.bucket.listing(self._name(prefix))])
 
     # What differs from a folder
 
@@ -221,12 +217,15 @@ class BucketStore(Store):
         self._note(blob.sha256, (blob.size, self.bucket.settings.storage_class))
         return blob, is_new
 
-    def remove_blob(self, sha256: str) -> int:
+    def remove_blobs(self, chosen: Sequence[str]) -> int:
         self._check_writable()
-        self._proven.discard(sha256)
-        size = self.blob_size(sha256) or 0
-        self.remove(blob_key(sha256))
-        self._note(sha256, None)
+        if self._found is None:
+            self.survey()
+        size = sum(self.blob_size(sha256) or 0 for sha256 in chosen)
+        self.bucket.remove_all([blob_key(sha256) for sha256 in chosen])
+        for sha256 in chosen:
+            self._proven.discard(sha256)
+            self._note(sha256, None)
         return size
 
     def _is_there(self, blob: Blob) -> bool:
@@ -288,7 +287,7 @@ class BucketStore(Store):
         except FileNotFoundError:
             return None, None
 
-    def _put_if(self, name: str, content: bytes, tag: str | None) -> bool:
+    def _put_if(self, client: S3Store, name: str, content: bytes, tag: str | None) -> bool:
         """Put content where nothing is, or the content of this tag; whether that was so."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
@@ -298,7 +297,7 @@ class BucketStore(Store):
         for mode in modes:
             try:
                 with self.bucket.trouble(name):
-                    obstore.put(self._once, name, content, mode=mode)
+                    obstore.put(client, name, content, mode=mode)
             except (AlreadyExistsError, PreconditionError) as error:
                 if code_of(error) == "ConditionalRequestConflict":
                     raise Unsettled(f"{name} in {self.location} is written by somebody else now.") from error
@@ -314,8 +313,8 @@ class BucketStore(Store):
         content = self.find("store.json")
         if content is None:
             return
-        none_such = '"' + 32 * "0" + '"'
-        if self._put_if("store.json", content, None) or self._put_if("store.json", content, none_such):
+        no_tag_of_ours = '"' + 32 * "0" + '"'
+        if any(self._put_if(self._objects, "store.json", content, tag) for tag in (None, no_tag_of_ours)):
             raise StoreError(
                 f"The server of {self.location} does not honour conditional requests (If-None-Match, If-Match), so two "
                 "runs could write to the store at once. Use a server that does, or a newer version of this one."

@@ -8,6 +8,7 @@ Everything here can be read without the program that wrote it (agolkit).
 store.json    whose backups these are, and the version of the format
 backups/      one folder for each backup, named by its date and time (UTC)
 blobs/        every saved file once; its name is the SHA-256 of its content
+zips/         if there are any: backups as one ordinary zip each, to download; zips.json lists them
 
 In the folder of a backup:
 

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from agolkit.errors import AgolkitError, Archived, MayNotRemove, StoreError, StoreFull
 
-_CODE = re.compile("<Code>([A-Za-z0-9]+)</Code>")
+_CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>|\(code: ([A-Za-z0-9]+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
 
 _DENIED = ("AccessDenied", "Forbidden", "AllAccessDisabled", "403")
@@ -98,10 +98,11 @@ def code_of(error: Exception) -> str:
     """The server's own word for an error, or its HTTP status; empty where no answer came."""
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
-        return str(answer.get("Error", {}).get("Code", ""))
+        code = str(answer.get("Error", {}).get("Code", ""))
+        return "NoSuchBucket" if code == "404" and _operation(error) == "HeadBucket" else code
     text = str(error)
     if found := _CODE.search(text):
-        return found[1]
+        return found[1] or found[2]
     status = _STATUS.search(text)
     return status[1] if status else ""
 
@@ -114,8 +115,8 @@ def _is_theirs(error: Exception) -> bool:
 
 def _operation(error: Exception) -> str:
     named = getattr(error, "operation_name", "")
-    asked = re.search(r"Error performing ([A-Z]+) ", str(error))
-    return str(named) or (asked[1] if asked else "") or "request"
+    asked = re.search(r"Error performing ([A-Z]+) |(DeleteObjects) request failed", str(error))
+    return str(named) or (asked and (asked[1] or asked[2])) or "request"
 
 
 def _is_removal(error: Exception) -> bool:

@@ -42,6 +42,7 @@ def verify(store: Store, backup: str = "latest", *, deep: bool = False, portal: 
     name = store.resolve(backup)
     inspection = Inspection(store, name, deep=deep)
     facts, outcomes = check_own_files(inspection)
+    store.survey()
     differences = list_differences(store, facts, outcomes, portal) if portal is not None and outcomes else None
     inspection.frozen = frozen_blobs(store, hashes_of(outcomes))
     check_items(inspection, outcomes, has_tree=facts.get("tree") in ("links", "copy"))

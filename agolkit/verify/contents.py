@@ -12,6 +12,9 @@ from agolkit.kinds.picture import picture_ending
 from agolkit.layout import extension
 from agolkit.model import Item, Part, Reach
 
+OPAQUE = frozenset(["resource", "attachment", "rows", "attachments"])
+"""Parts that nothing is said of here: the first two may be anything, the others are looked at with their service."""
+
 
 def trouble_inside(item: Item, part: Part, stream: IO[bytes]) -> str:
     """What is wrong inside a part of an item; empty where nothing is, or nothing can be said."""
@@ -25,8 +28,6 @@ def trouble_inside(item: Item, part: Part, stream: IO[bytes]) -> str:
                 return "" if picture_ending(stream.read(HEAD)) else "it is not a picture"
             case "metadata":
                 root_name(stream)
-            case "resource" | "attachment" | "rows" | "attachments":
-                pass  # the first two may be anything; the others are looked at with their service
             case _ if part.reach is not Reach.LENGTH:
                 return _trouble_by_type(part.path, stream)
     except ValueError as error:

@@ -35,12 +35,15 @@ class Inspection:
     def blob_trouble(self, blob: Blob) -> str:
         """What is wrong with a blob; empty where nothing is."""
         if blob.sha256 not in self._blobs:
-            self._blobs[blob.sha256] = self.trouble(blob_key(blob.sha256), blob)
+            found = self.store.blob_size(blob.sha256)
+            self._blobs[blob.sha256] = self._trouble(blob_key(blob.sha256), blob, found)
         return self._blobs[blob.sha256]
 
     def trouble(self, key: str, wanted: Blob) -> str:
         """What is wrong with the content of a key; empty where nothing is."""
-        found = self.store.size(key)
+        return self._trouble(key, wanted, self.store.size(key))
+
+    def _trouble(self, key: str, wanted: Blob, found: int | None) -> str:
         if found is None:
             return "it is missing"
         self.sizes[key] = found

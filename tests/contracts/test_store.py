@@ -208,8 +208,8 @@ def test_a_missing_blob_is_damage(bound: Store) -> None:
 def test_a_blob_that_was_removed_is_gone_until_it_is_saved_again(bound: Store) -> None:
     """Its bytes are told, the other blobs stay, and the same content is new once more, even to the same run."""
     kept, gone = add(bound, b"kept")[0], add(bound, b"gone")[0]
-    assert bound.remove_blob(gone) == 4
-    assert bound.remove_blob(gone) == 0
+    assert bound.remove_blobs([gone]) == 4
+    assert bound.remove_blobs([gone]) == 0
     assert list(bound.blobs()) == [kept]
     with pytest.raises(StoreDamaged, match=gone):
         bound.open_blob(gone)
@@ -263,7 +263,7 @@ def test_a_newer_format_is_only_read(opener: Opener, store: Store) -> None:
             lambda: newer.lock("run", "ann"),
             lambda: newer.begin(STARTED, "default"),
             lambda: newer.add_blob(spool),
-            lambda: newer.remove_blob("0" * 64),
+            lambda: newer.remove_blobs(["0" * 64]),
         ):
             with pytest.raises(StoreError, match=r"format 2\.0"):
                 write()
@@ -489,8 +489,8 @@ def test_a_blob_that_is_not_there_cannot_be_shown(store: Store) -> None:
             draft.link("Web Map/x/a.json", missing)
 
 
-def test_only_folders_can_be_opened_in_this_version() -> None:
+def test_only_folders_and_buckets_can_be_opened() -> None:
     """Other locations are a usage error, not a folder of that name."""
-    for location in ("s3://bucket/prefix", "https://example.org/x", " "):
+    for location in ("gs://bucket/prefix", "https://example.org/x", " "):
         with pytest.raises(UsageError):
             open_store(location)

@@ -94,12 +94,14 @@ def child(
     options: Mapping[str, Any],
     touches: Synchronized[int],
     last_touch: int,
+    environment: Mapping[str, str],
 ) -> None:
     """A whole backup, and a notebook put beside it as a scheduled run does; the process may be killed at any moment.
 
     The journal is written every three items, and what is under way is noted at once: a run of thousands of items, or of
     many gigabytes, has as many segments.
     """
+    os.environ.update(environment)
     journal.SEGMENT_ITEMS = 3
     bookmark.SEGMENT_SECONDS = 0.1
     stretches.LONG = 1
@@ -117,14 +119,24 @@ def child(
     ak.open_store(place).put(f"backups/{summary.backup}/backup.ipynb", b'{"cells": []}' * 1000)
 
 
-def run(sandbox: Sandbox, place: Path, moment: Moment | None = None, options: Mapping[str, Any] | None = None) -> Ended:
-    """A backup in a process of its own, killed at a moment; `None`: never."""
+def run(
+    sandbox: Sandbox,
+    place: Path | str,
+    moment: Moment | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    started: Callable[[Callable[[], None]], object] = lambda kill: kill,
+) -> Ended:
+    """A backup in a process of its own, killed at a moment; `None`: never, but by what `started` was given."""
     sandbox.log.clear()
     account = sandbox.url, sandbox.username, sandbox.password, str(sandbox.ca_bundle)
     touches = processes.Value("q", 0)
     last_touch = moment.touch if moment else 0
-    process = processes.Process(target=child, args=(*account, str(place), options or OPTIONS, touches, last_touch))
+    given = str(place), options or OPTIONS, touches, last_touch, dict(environment or {})
+    process = processes.Process(target=child, args=(*account, *given))
     process.start()
+    started(process.kill)
     if moment and not moment.touch:
         while process.is_alive() and len(sandbox.log.entries) < moment.requests:
             process.join(0.002)
@@ -138,7 +150,7 @@ def run(sandbox: Sandbox, place: Path, moment: Moment | None = None, options: Ma
     )
 
 
-def finished(place: Path) -> set[str]:
+def finished(place: Path | str) -> set[str]:
     """The items that the next run need not fetch: proven by the newest backup, unless that one is complete.
 
     Every backup is proven again first: a run may be killed when its folder has a name and nothing else, and between its

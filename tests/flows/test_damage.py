@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damaged import HARMS, OWN_FILES, PARTS, SEEN_BY_SIZE, harmed, small_town
 from portals import connect
 from saved import STARTED, save_part, zipped
 
@@ -22,8 +23,7 @@ from agolkit.manifest import backup_facts, close_backup, read_outcomes, write_ma
 from agolkit.model import Outcome, Part
 from agolkit.options import BackupOptions
 from agolkit.progress import Event
-from agolkit.sandbox import Sandbox, city
-from agolkit.sandbox.organization import Organization
+from agolkit.sandbox import Sandbox
 from agolkit.store import Draft, Store
 from agolkit.store.base import blob_key
 from agolkit.store.seal import sealed
@@ -31,19 +31,6 @@ from agolkit.verify import verify
 
 Lines = list[dict[str, Any]]
 Change = Callable[[bytes], bytes]
-TITLES = (
-    *("Urban Forest", "Parks", "Snow Plow Routes", "Damage assessment", "Historic map 1898", "Weather radar"),
-    *("With screenshots, banner and a large thumbnail", "Aerial photo of 1958", "Bridge in 3D"),
-)
-"""Of a few items that have every kind of part between them."""
-PARTS = (
-    *("attachment", "attachments", "data", "definition", "geodatabase", "info", "item", "metadata", "overrides"),
-    *("picture", "relations", "resource", "rows", "sharing", "source", "thumbnail", "tiles"),
-)
-OWN_FILES = (
-    *("AllItems.csv", "SHA256SUMS", "backup.json", "log.jsonl", "manifest.jsonl.gz", "organization.json"),
-    "report.html",
-)
 
 
 @dataclass(frozen=True)
@@ -68,16 +55,6 @@ class Saved:
         return {each.item.id for each in self.outcomes for other in each.parts if other.blob.sha256 == digest}
 
 
-def small_town() -> Organization:
-    """The items of these titles, and those that they are related to, without the rest of the city."""
-    org = city.springfield()
-    chosen = [item for item in org.items.values() if item.title in TITLES]
-    kept = {item.id for item in chosen} | {other for item in chosen for _, other in item.relations}
-    for item_id in org.items.keys() - kept:
-        del org.items[item_id]
-    return org
-
-
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """Every case mends what it has damaged, so one store is enough."""
@@ -94,37 +71,6 @@ def test_the_backup_has_every_kind_of_part_and_file(saved: Saved) -> None:
     assert {path.name for path in saved.folder.iterdir() if path.is_file()} == set(OWN_FILES)
     report = verify(saved.store, saved.name, deep=True)
     assert report.damages == ()
-
-
-HARMS = (
-    *("missing", "emptied", "truncated", "made longer", "replaced by another file"),
-    *("one flipped byte", "first byte flipped", "replaced by as many bytes"),
-)
-SEEN_BY_SIZE = HARMS[:5]
-
-
-def harmed(harm: str, content: bytes, other: bytes) -> bytes | None:
-    """What becomes of a file's content; `None`: the file is gone."""
-    match harm:
-        case "missing":
-            return None
-        case "emptied":
-            return b""
-        case "truncated":
-            return content[:-1]
-        case "made longer":
-            return content + b"\n"
-        case "replaced by another file":
-            return other
-        case "one flipped byte":
-            return _flipped(content, len(content) // 2)
-        case "first byte flipped":
-            return _flipped(content, 0)
-    return bytes(len(content))
-
-
-def _flipped(content: bytes, at: int) -> bytes:
-    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 @contextmanager

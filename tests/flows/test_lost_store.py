@@ -149,19 +149,14 @@ set +e
 {python} -c "from agolkit.cli import main; main(['backup', '--store', '{mount}/store'])"
 echo "first $?"
 mount -o remount,size=200m {mount}
-for attempt in 1 2 3 4 5 6 7 8 9; do
-  {python} -c "from agolkit.cli import main; main(['backup', '--store', '{mount}/store'])"
-  code=$?
-  [ $code -eq 11 ] || break  # the process that could not release the store has not ended yet
-done
-echo "second $code"
+{python} -c "from agolkit.cli import main; main(['backup', '--store', '{mount}/store'])"
+echo "second $?"
 {python} -c "from agolkit.cli import main; main(['verify', '{mount}/store', '--deep'])"
 echo "verify $?"
 """
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_a_disk_that_is_really_full(sandbox: Sandbox, tmp_path: Path) -> None:
     """On a disk that is too small the run ends with 6; when it is larger, the next one goes on, and all is proven."""
     mount = tmp_path / "disk"

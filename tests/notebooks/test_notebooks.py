@@ -96,10 +96,10 @@ def test_a_scheduled_run_keeps_its_notebook_with_the_backup(signed_in: Sandbox) 
     assert any("items listed" in line for line in said)
     assert said[-1].startswith(f"Backup {done.summary['backup']} is complete")
     store = ak.open_store("store")
-    assert done.notebook == Path("store", "backups", done.summary["backup"], "backup.ipynb").absolute()
+    assert Path(done.notebook) == Path("store", "backups", done.summary["backup"], "backup.ipynb").absolute()
     executed = nbformat.read(done.notebook, as_version=4)
     assert assigned(cell_tagged(executed, "injected-parameters").source)["label"] == "scheduled"
-    text = done.notebook.read_text(encoding="utf-8")
+    text = Path(done.notebook).read_text(encoding="utf-8")
     assert "widget" not in text
     assert signed_in.password not in text
     assert set(ak.load_items(store, "latest")["type"]) >= {"Web Map", "PDF"}
@@ -111,7 +111,7 @@ def test_a_dry_run_saves_nothing(signed_in: Sandbox) -> None:
     """With `dry_run` the executed notebook holds the plan, and neither store nor portal is changed."""
     done = schedule.run({**MAPS, "dry_run": True}, say=lambda _: None)
     assert (done.exit_code, done.summary["backup"]) == (0, "")
-    assert "reason" in done.notebook.read_text(encoding="utf-8")
+    assert "reason" in Path(done.notebook).read_text(encoding="utf-8")
     assert not Path("store").exists()
     assert signed_in.log.writes() == []
 

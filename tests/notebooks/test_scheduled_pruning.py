@@ -49,7 +49,7 @@ def test_trouble_with_older_backups_does_not_undo_the_run(signed_in: Sandbox) ->
     assert said[-1].startswith(f"No older backup was removed, or not all: The backup {old} in ")
     assert (done.exit_code, done.summary["state"]) == (4, "complete")
     assert ak.verify(ak.open_store("store"), str(done.summary["backup"]), deep=True).ok
-    assert done.notebook.is_file()
+    assert Path(done.notebook).is_file()
 
 
 def test_wrong_rules_are_refused_before_anything_starts(tmp_path: Path) -> None:

@@ -41,6 +41,22 @@ def test_one_process_has_a_claim(claim: Path) -> None:
     assert claimer.facts["pid"] == os.getpid()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="only Unix limits the length of files")
+def test_a_claim_that_finds_no_room_is_not_left_behind(claim: Path) -> None:
+    """An empty one would hold the store for ten minutes: nobody could tell whose it is."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            take(claim, lambda: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not claim.exists()
+    assert take(claim, lambda: None)
+
+
 def test_an_old_claim_is_taken_over_and_its_maker_notices(claim: Path) -> None:
     """A process that slept for ten minutes has its claim no more, and can tell."""
     sleeper = take(claim, young)

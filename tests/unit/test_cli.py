@@ -87,7 +87,20 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 def test_help_shows_what_works(agolkit: Callable[..., tuple[int, str, str]]) -> None:
     """Every command is in the help, and each has a help of its own with `--json`."""
     names = ["demo", "backup", "notebooks", "check", "items", "plan", "list", "show", "verify", "fetch", "unlock"]
-    names += ["sandbox", "compare", "history", "forget", "prune", "thaw", "unpin", "notify"]
+    names += [
+        "sandbox",
+        "compare",
+        "history",
+        "forget",
+        "prune",
+        "unpin",
+        "notify",
+        "bucket-policy",
+        "zip",
+        "copy",
+        "repair",
+        "thaw",
+    ]
     code, said, _ = agolkit("--help")
     assert code == 0
     listed = [line.split()[0] for line in said.partition("Commands:")[2].splitlines() if line.strip()]
@@ -256,12 +269,16 @@ def test_what_machines_read_is_documented(
             ["thaw", "store", "latest"],
             ["verify", "store"],
             ["fetch", "store", "latest", "out"],
+            ["zip", "store"],
+            ["copy", "store", "store2"],
+            ["repair", "store"],
             ["unlock", "store"],
             ["unpin", "store"],
             ["prune", "store", "--keep-last", "1"],
             ["forget", "store", "--item", item],
             ["history", "store", item],
             ["notify"],
+            ["bucket-policy", "s3://town-backup"],
         ):
             code, said, _ = agolkit(command, *rest, "--json")
             value = json.loads(said)

@@ -172,3 +172,18 @@ def test_backup_names_sort_by_time() -> None:
     assert layout.backup_name(moment) < layout.backup_name(moment + timedelta(seconds=1))
     assert layout.is_backup_name(layout.backup_name(datetime.now(UTC)))
     assert not layout.is_backup_name(".DS_Store")
+
+
+@pytest.mark.parametrize(
+    ("organization", "name"),
+    [
+        ("springfield", "springfield_2026-11-23T020000Z.zip"),
+        ("Stadt Zürich: GIS/Geo", "stadt-zurich-gis-geo_2026-11-23T020000Z.zip"),
+        ("../..", "organization_2026-11-23T020000Z.zip"),
+        ("東京都", "organization_2026-11-23T020000Z.zip"),
+        ("x" * 300, f"{'x' * 40}_2026-11-23T020000Z.zip"),
+    ],
+)
+def test_a_zip_has_a_plain_short_name(organization: str, name: str) -> None:
+    """Letters and digits of ASCII, whatever the organization calls itself."""
+    assert layout.zip_name(organization, "2026-11-23T020000Z") == name

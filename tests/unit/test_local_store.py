@@ -107,7 +107,7 @@ def test_at_the_link_limit_a_copy_takes_the_further_links(tmp_path: Path) -> Non
     copies = [path.name for path in sorted(blob_path(store, blob).parent.iterdir())]
     assert copies == [blob.sha256 + number for number in ("", ".2", ".3", ".4")]
     assert list(store.blobs()) == [blob.sha256]
-    assert store.remove_blob(blob.sha256) == 4 * blob.size
+    assert store.remove_blobs([blob.sha256]) == 4 * blob.size
     assert not list(blob_path(store, blob).parent.iterdir())
     assert add(store, b"the same") == blob
     store.link(blob.sha256, "backups/x/again.json")

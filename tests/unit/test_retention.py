@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agolkit.errors import UsageError
 from agolkit.layout import backup_name
-from agolkit.retention import SEES_ALL, Candidate, Keep, reasons_to_keep
+from agolkit.retention import SEES_ALL, Candidate, Keep, ZipCandidate, reasons_to_keep, reasons_to_keep_zips
 
 FIRST = datetime(2025, 1, 1, 2, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -221,6 +221,9 @@ def test_without_a_rule_for_backups_all_stay() -> None:
         ({"within": 14}, "within must be a duration"),
         ({"within": "9" * 20 + "d"}, "within must be shorter"),
         ({"within": timedelta(days=-1)}, "within must not be negative"),
+        ({"zips_within": "120"}, "zips_within must be a duration"),
+        ({"zips_within": timedelta(days=-1)}, "zips_within must not be negative"),
+        ({"zips_last": -1}, "zips_last must be a whole number"),
         ({"labels": "release"}, "labels must be a list of texts, not 'release'"),
         ({"labels": [1]}, "labels must be a list of texts"),
         ({"last": 1, "tree_keep": -1}, "tree_keep must be a whole number"),
@@ -335,3 +338,48 @@ def test_rules_add_to_what_must_stay(backups: list[Candidate], keep: Keep, now: 
     """What no rule can override has its reason with and without rules."""
     must, may = reasons_to_keep(backups, None, now=now), reasons_to_keep(backups, keep, now=now)
     assert all(set(must[name]) <= set(may[name]) for name in must)
+
+
+# Zips
+
+
+def zip_of(day: int, scope: str = "nightly") -> ZipCandidate:
+    """The zip of the backup of that day."""
+    return ZipCandidate(f"city_{backup(day).name}.zip", scope, backup(day).started)
+
+
+@pytest.mark.parametrize(
+    ("rules", "first_kept"),
+    [
+        ({"zips_last": 3}, 197),
+        ({"zips_within": "120d"}, 79),
+        ({"zips_last": 3, "zips_within": "120d"}, 79),
+        ({"zips_within": "1h"}, 199),
+        ({"last": 1}, 0),
+        ({"tree_keep": 1}, 0),
+    ],
+)
+def test_of_two_hundred_daily_zips_the_rules_keep(rules: dict[str, Any], first_kept: int) -> None:
+    """The newest ones, counted from the newest of all; rules for backups and trees remove no zip."""
+    reasons = reasons_to_keep_zips([zip_of(day) for day in range(200)], [], Keep(**rules))
+    assert [bool(reasons[zip_of(day).name]) for day in range(200)] == [day >= first_kept for day in range(200)]
+
+
+def test_the_newest_zip_of_each_scope_stays_without_any_rule() -> None:
+    """However old it is, and only that one."""
+    zips = [zip_of(1), zip_of(2), zip_of(100, "surveys"), zip_of(101, "surveys")]
+    reasons = reasons_to_keep_zips(zips, [], None)
+    assert [reasons[each.name] for each in zips] == [
+        [],
+        ["newest zip of the scope 'nightly'"],
+        [],
+        ["newest zip of the scope 'surveys'"],
+    ]
+
+
+def test_the_newest_alarm_of_the_scope_pins_the_zips_up_to_it() -> None:
+    """Alarms of other scopes, and zips that came later, have nothing to do with it."""
+    backups = [backup(2, alarms=True), backup(4, alarms=True), backup(9, "surveys", alarms=True)]
+    reasons = reasons_to_keep_zips([zip_of(day) for day in range(8)], backups, None)
+    pinned = [f"pinned by the alarm of {backup(4).name}"]
+    assert [reasons[zip_of(day).name] for day in range(7)] == [pinned] * 5 + [[], []]
