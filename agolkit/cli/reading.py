@@ -37,7 +37,7 @@ def list_(store: str, zips: bool, as_json: bool) -> None:
             console.say(f"{stopped.name} ended before its time: {stopped.stopped_by}")
 
 
-@commands.command(short_help="Show the items of one BACKUP of STORE, or how much room all take.")
+@commands.command(short_help="Show the items of one BACKUP of STORE, or all sizes.")
 @click.argument("store")
 @click.argument("backup", default="latest")
 @click.option("--sizes", is_flag=True, help="How much room each backup takes, and when a limit is reached.")

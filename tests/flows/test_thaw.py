@@ -67,6 +67,8 @@ def test_a_fetch_says_before_it_writes_what_is_archived_and_how_to_ask(store: St
     )
     with pytest.raises(Archived, match=f"agolkit thaw {store.location} {name} --item {B}$"):
         ak.fetch(store, name, tmp_path / "all.zip", items=[B])
+    with pytest.raises(Archived, match=f"agolkit thaw {store.location} {name}$"):
+        ak.publish_zip(store, name)
     assert list(tmp_path.iterdir()) == []
     assert ak.fetch(store, name, tmp_path / "a", items=["a" * 32]).items == 1
     assert ak.fetch(store, "latest", tmp_path / "latest").items == 3
@@ -177,7 +179,7 @@ def test_damage_beside_what_is_archived_is_found(store: Store) -> None:
     """An archived blob that is gone is missing, and another one that was changed is damaged."""
     name = store.backup_names()[0]
     cold = data_of(store, name, "b")
-    store.remove_blob(cold)
+    store.remove_blobs([cold])
     report = ak.verify(store, name, deep=True)
     assert (report.exit_code, report.archived) == (4, 0)
     assert [damage.what for damage in report.damages] == ["it is missing (part data.json)"]
