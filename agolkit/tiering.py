@@ -7,8 +7,8 @@ What is estimated, and how:
   these are over, once its own is over: until then a newer one of the same day or week may take its place. What is kept
   for its label, by an alarm or as the last copy of an item counts as kept for ten years.
 - Where nothing says how long a backup of another scope is kept, its blobs stay where they are.
-- How long a blob lies in its class is counted from when it was last written. A rule of the bucket that moved it later is
-  not seen, and neither is what a bucket costs that keeps what was overwritten.
+- How long a blob lies in its class is counted from when it was last written. That a rule of the bucket moved it later is
+  not seen, nor what it costs where a bucket keeps what was overwritten.
 """
 
 from __future__ import annotations
