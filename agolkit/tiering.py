@@ -3,12 +3,11 @@
 What is estimated, and how:
 
 - How long a blob is needed is how long the rules go on keeping a backup that needs it, if nobody changes them and
-  backups go on as often as they did. A backup that a rule of days, weeks, months or years keeps stays until so many of
-  these are over, once its own is over: until then a newer one of the same day or week may take its place. What is kept
-  for its label, by an alarm or as the last copy of an item counts as kept for ten years.
+  backups go on as often as they did: a week's newest backup, of which so many are kept, for so many weeks. What is
+  kept for its label, by an alarm or as the last copy of an item counts as kept for ten years.
 - Where nothing says how long a backup of another scope is kept, its blobs stay where they are.
-- How long a blob lies in its class is counted from when it was last written. That a rule of the bucket moved it later is
-  not seen, nor what it costs where a bucket keeps what was overwritten.
+- How long a blob lies in its class is counted from when it was last written. That a rule of the bucket moved it since
+  is not seen, nor what it costs where a bucket keeps what was overwritten.
 """
 
 from __future__ import annotations
@@ -253,11 +252,9 @@ def _ends_by_rule(good: Sequence[Candidate], keep: Keep, now: datetime) -> Itera
     for each in good:
         yield each.name, each.started + keep.window
     for rule, period_of in PERIODS.items():
-        seen = {period_of(now)}  # a newer one may take the place of what is the newest of this period by now
-        for each in good:
-            if (period := period_of(each.started)) not in seen:
-                seen.add(period)
-                yield each.name, each.started + timedelta(days=getattr(keep, rule) * _LENGTHS[rule])
+        newest = {period_of(each.started): each for each in reversed(good)}
+        for each in newest.values():
+            yield each.name, each.started + timedelta(days=getattr(keep, rule) * _LENGTHS[rule])
 
 
 def _newest(backups: Iterable[Candidate]) -> set[str]:

@@ -134,12 +134,6 @@ def test_how_long_a_backup_is_kept(keep: Keep, days_ago: int, days: float) -> No
     assert (ends[backups[days_ago].name] - NOW) / DAY == pytest.approx(days, abs=0.01)
 
 
-def test_what_a_newer_one_may_replace_does_not_count() -> None:
-    """Last night's backup is the month's newest only until tonight."""
-    ends = kept_until([backup(0.5), backup(1)], Keep(monthly=12), now=NOW)
-    assert ends[backup(1).name] == NOW
-
-
 def test_rules_from_a_schedule() -> None:
     """What is archived stands beside what is kept; what is wrong is said."""
     assert read_rules({"within": "120d"}) == (WITHIN, None)
