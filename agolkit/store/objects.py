@@ -111,8 +111,16 @@ class BucketStore(Store):
         self._put(name, content, use_multipart=False, **settings)
 
     def stream(self, key: str, pieces: Iterable[bytes]) -> None:
-        with self._uploads:
-            self._put(self._name(key), iter(pieces), chunk_size=UNKNOWN_PART, max_concurrency=2, use_multipart=True)
+        import obstore
+
+        # Not `put`: it would ask for the pieces where no other request can be made, and they may come from a bucket.
+        with (
+            self._uploads,
+            self.bucket.trouble(key),
+            obstore.open_writer(self._objects, self._name(key), buffer_size=UNKNOWN_PART, max_concurrency=2) as upload,
+        ):
+            for piece in pieces:
+                upload.write(piece)
 
     def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
         name, is_unsettled = self._name(key), False

@@ -105,6 +105,10 @@ def test_what_comes_in_pieces_is_there_when_all_of_it_has_come(store: Store) -> 
             raise ZeroDivisionError
 
     store.stream("zips/a.zip", pieces(end=True))
+    with store.open("zips/a.zip") as stream:
+        store.stream("zips/c.zip", iter(lambda: stream.read(1 << 20), b""))
+    assert store.get("zips/c.zip") == store.get("zips/a.zip")
+    store.remove("zips/c.zip")
     with pytest.raises(ZeroDivisionError):
         store.stream("zips/a.zip", pieces(end=False))
     with pytest.raises(ZeroDivisionError):
