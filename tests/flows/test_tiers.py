@@ -14,6 +14,7 @@ from nights_in_a_bucket import ARCHIVE, KEEP, TODAY, archive, data_of, save_nigh
 
 import agolkit as ak
 from agolkit.errors import MayNotRemove, StoreError, UsageError
+from agolkit.model import Blob
 from agolkit.store import BucketSettings, LocalStore, Store, open_store
 from agolkit.store.base import blob_key
 from agolkit.tiering import Fate
@@ -120,6 +121,17 @@ def test_an_archived_blob_that_is_needed_again_is_written_again(bucket: Store) -
     again = open_store(bucket.location)
     assert ak.verify(again, newest, deep=True).archived == 0
     assert ak.verify(again, names[1], deep=True).archived == 0
+
+
+def test_a_store_that_has_looked_knows_what_it_moved_since(bucket: Store) -> None:
+    """It never takes an archived blob for one that is at hand."""
+    save_nights(bucket)
+    moving = next(each for each in bucket.stored() if each.size == size_of("40 days ago"))
+    blob = Blob(moving.sha256, moving.size)
+    bucket.survey()
+    assert bucket.at_hand(blob)
+    bucket.set_class(blob_key(blob.sha256), "DEEP_ARCHIVE")
+    assert not bucket.at_hand(blob)
 
 
 def test_new_blobs_of_a_cheaper_class_move_as_well(location: str) -> None:
