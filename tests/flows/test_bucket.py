@@ -100,6 +100,21 @@ def test_an_unchanged_run_asks_the_bucket_for_no_blob(sandbox: Sandbox, store: B
     assert len(way.requests) < 120
 
 
+def test_a_run_reads_once_what_describes_each_earlier_backup(
+    sandbox: Sandbox, store: BucketStore, way: Forwarder
+) -> None:
+    """A request for each backup that is kept, and one for the newest list of items; so does the table of backups."""
+    for _ in range(3):
+        back_up(sandbox, store)
+    way.requests.clear()
+    back_up(sandbox, store)
+    assert way.count("GET", "/backup.json") == 4  # and its own, which is not there yet
+    assert way.count("GET", "/manifest.jsonl.gz") == 1
+    way.requests.clear()
+    assert len(store.backups()) == 4
+    assert len(way.requests) == 1 + 4
+
+
 def test_a_stopped_run_in_a_bucket_goes_on(sandbox: Sandbox, store: BucketStore, tmp_path: Path) -> None:
     """The next run takes up the backup that was stopped, and ends as one that nobody stopped."""
     undisturbed = ak.open_store(tmp_path / "store")
