@@ -14,7 +14,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
@@ -306,13 +306,6 @@ class Store(Storage):
             raise StoreDamaged(
                 f"The backup {backup} in {self.location} has a backup.json that cannot be read."
             ) from error
-
-    def reading_once(self) -> AbstractContextManager[None]:
-        """Reads what describes the backups once for a `with` block, where each reading costs a request.
-
-        For a look at many backups, and for whoever holds the lease: nobody else may change them meanwhile.
-        """
-        return nullcontext()
 
     def backups(self) -> pandas.DataFrame:
         """One row per backup, oldest first.

@@ -49,6 +49,7 @@ class BucketStore(Store):
 
     removed_together = TOGETHER
     place = "prefix"
+    is_far = True
 
     def __init__(
         self,
