@@ -24,10 +24,11 @@ class Holdings:
     """What the backups of a store hold, read once: candidates for the rules, and which blobs each of them needs."""
 
     def __init__(self, store: Store) -> None:
-        self.names = sorted(set(store.backup_names()) - set(half_removed(store)))
         self.needed: dict[str, tuple[int, int]] = {}
         """Of each blob its size, and the backups that need it as the bits of a number."""
-        self.candidates = [self._read(store, name, 1 << bit) for bit, name in enumerate(self.names)]
+        with store.reading_once():
+            self.names = sorted(set(store.backup_names()) - set(half_removed(store)))
+            self.candidates = [self._read(store, name, 1 << bit) for bit, name in enumerate(self.names)]
 
     def _read(self, store: Store, name: str, bit: int) -> Candidate:
         try:

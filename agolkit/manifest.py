@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.jsonl.gz"
 SUMS = "SHA256SUMS"
+
+_ID = re.compile(rb'"id": ?"((?:[^"\\]|\\.)*)"')
+"""Ids in a line, as they are written there."""
 
 LOOK_BACK = 50
 """Backups of a store that are looked into for what an earlier one says of an item: those of a month of nights, and of
@@ -150,8 +154,8 @@ def read_outcomes(store: Store, backup: str, *, only: Collection[str] = ()) -> l
     try:
         texts: Iterable[bytes] = manifest_lines(store, facts)
         if only:
-            marks = [json.dumps(item_id).encode() for item_id in only]
-            texts = (text for text in texts if any(mark in text for mark in marks))
+            wanted = {json.dumps(item_id)[1:-1].encode() for item_id in only}
+            texts = (text for text in texts if not wanted.isdisjoint(_ID.findall(text)))
         outcomes = [outcome_from_json(json.loads(text)) for text in texts]
         return [outcome for outcome in outcomes if not only or outcome.item.id in only]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

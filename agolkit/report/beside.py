@@ -33,14 +33,16 @@ class Beside:
 
 def look_beside(store: Store, backup: str, outcomes: Iterable[Outcome]) -> Beside:
     """What the store says of a backup's gaps; a damaged file says nothing, and never raises."""
-    wanted = {outcome.item.id for outcome in outcomes if outcome.result is not Result.VERIFIED}
+    wanted = {outcome.item.id: outcome.result for outcome in outcomes if outcome.result is not Result.VERIFIED}
+    # An item whose data is somewhere else never was: that is no reason to read another backup.
+    hoped = {item_id for item_id, result in wanted.items() if result is not Result.DESCRIBED}
     verified: dict[str, tuple[str, datetime]] = {}
     looked_at = 0
     for name in islice((name for name in reversed(store.backup_names()) if name < backup), LOOK_BACK):
-        if wanted <= verified.keys():
+        if hoped <= verified.keys():
             break
         try:
-            earlier = read_outcomes(store, name)
+            earlier = read_outcomes(store, name, only=wanted)
         except Exception:  # whatever is wrong with an old backup is for `verify` to tell; this report must go on
             log.warning("The report of %s does without the backup %s, which cannot be read.", backup, name)
             continue

@@ -64,6 +64,7 @@ class Lease:
         self._clock = clock
         self._wait = wait
         self._over = threading.Event()
+        self._held = contextlib.ExitStack()
         self._facts: dict[str, Any] = {"run_id": run_id, "who": who, "host": socket.gethostname(), "pid": os.getpid()}
         self._facts["process_space"] = process_space()
         self._renewing = threading.Thread(target=self._keep_renewing, name="agolkit-lease", daemon=True)
@@ -74,6 +75,7 @@ class Lease:
         if not self._may_take(held) or not self._store.swap(LOCK, held, self._content("held")):
             raise StoreBusy(self._busy())
         self._store.tidy()
+        self._held.enter_context(self._store.reading_once())
         self._renewing.start()
         return self
 
@@ -82,6 +84,7 @@ class Lease:
     ) -> None:
         self._over.set()
         self._renewing.join()
+        self._held.close()
         with contextlib.suppress(StoreError):  # a lease that cannot be released goes stale; the run's own news counts
             self._overwrite("released")
 

@@ -21,9 +21,10 @@ def list_backups(store: Store) -> pandas.DataFrame:
     import pandas
 
     found: list[dict[str, Any]] = []
-    for name in store.backup_names():
-        facts = store.summary(name)
-        found.append({**facts, **facts.get("counts", {})})
+    with store.reading_once():
+        for name in store.backup_names():
+            facts = store.summary(name)
+            found.append({**facts, **facts.get("counts", {})})
     columns: dict[str, pandas.Series[Any]] = {}
     for column in (*_TEXTS, *_TIMES, *_NUMBERS, "agolkit"):
         values = [facts.get(column) for facts in found]

@@ -7,6 +7,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ from agolkit.store.base import BLOB_NAME, Store, Stored, blob_key
 from agolkit.store.bucket import ARCHIVED, TOGETHER, Bucket, BucketSettings, split_location
 from agolkit.store.reader import Reader
 from agolkit.store.refusals import Unsettled, code_of
+from agolkit.store.remembered import BACKUPS, Remembered
 from agolkit.store.spool import CHUNK, Spool
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class BucketStore(Store):
 
     removed_together = TOGETHER
     place = "prefix"
+    is_far = True
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class BucketStore(Store):
         self._uploads = threading.BoundedSemaphore(SIDE_BY_SIDE)
         self._found: dict[bytes, tuple[int, str]] | None = None
         self._finding = threading.Lock()
+        self._remembered = Remembered(super().find, self._names_below)
 
     # The primitives
 
@@ -86,13 +90,11 @@ class BucketStore(Store):
         except FileNotFoundError:
             return None
 
-    def names(self, prefix: str) -> list[str]:
-        import obstore
+    def find(self, key: str) -> bytes | None:
+        return self._remembered.find(key)
 
-        with self.bucket.trouble(prefix):
-            found = obstore.list_with_delimiter(self._objects, prefix.rstrip("/") or None)
-        paths = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
-        return sorted({path.rpartition("/")[2] for path in paths})
+    def names(self, prefix: str) -> list[str]:
+        return self._remembered.names() if prefix == BACKUPS else self._names_below(prefix)
 
     def keep(self, key: str, spool: Spool, *, read_only: bool = False) -> None:
         name = self._name(key)
@@ -151,10 +153,12 @@ class BucketStore(Store):
         self.bucket.end_uploads()
 
     def remove(self, key: str) -> None:
-        self.bucket.remove(self._name(key))
+        with self._remembered.changing(key):
+            self.bucket.remove(self._name(key))
 
     def clear(self, prefix: str) -> None:
-        self.bucket.remove_all([each.key for each in self.bucket.listing(self._name(prefix))])
+        with self._remembered.changing(prefix):
+            self.bucket.remove_all([each.key for each in self.bucket.listing(self._name(prefix))])
 
     # What differs from a folder
 
@@ -180,6 +184,9 @@ class BucketStore(Store):
 
     def ask_back(self, key: str, tier: Literal["bulk", "standard"], days: int) -> bool:
         return tiers.ask_back(self.bucket, self._name(key), tier, days)
+
+    def reading_once(self) -> AbstractContextManager[None]:
+        return self._remembered.kept()
 
     # Blobs: one listing instead of a question for each
 
@@ -257,6 +264,14 @@ class BucketStore(Store):
             raise StoreError(f"{key!r} is not a path inside a store.")
         return key
 
+    def _names_below(self, prefix: str) -> list[str]:
+        import obstore
+
+        with self.bucket.trouble(prefix):
+            found = obstore.list_with_delimiter(self._objects, prefix.rstrip("/") or None)
+        paths = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
+        return sorted({path.rpartition("/")[2] for path in paths})
+
     def _settings(self) -> dict[str, Any]:
         chosen = self.bucket.settings.storage_class
         return {} if chosen == "STANDARD" else {"attributes": {"Storage-Class": chosen}}
@@ -264,7 +279,7 @@ class BucketStore(Store):
     def _put(self, name: str, content: bytes | Iterator[bytes], **how: Any) -> None:
         import obstore
 
-        with self.bucket.trouble(name):
+        with self.bucket.trouble(name), self._remembered.changing(name):
             obstore.put(self._objects, name, content, **how)
 
     def _create(self, name: str, content: bytes, settings: dict[str, Any]) -> bool:
@@ -304,7 +319,7 @@ class BucketStore(Store):
         modes: list[PutMode] = ["create"] if tag is None else [{"e_tag": tag}, {"e_tag": tag.strip('"')}]
         for mode in modes:
             try:
-                with self.bucket.trouble(name):
+                with self.bucket.trouble(name), self._remembered.changing(name):
                     obstore.put(client, name, content, mode=mode)
             except (AlreadyExistsError, PreconditionError) as error:
                 if code_of(error) == "ConditionalRequestConflict":

@@ -57,9 +57,11 @@ def _is_half_removed(store: Store, backup: str) -> bool:
         return False
     if facts["state"] == "removed":
         return True
+    if "started" in facts:
+        return False
     folder = f"backups/{backup}"
     words = [name for name in store.names(f"{folder}/journal") if not name.endswith(".next")]
-    return "started" not in facts and not words and set(store.names(folder)) <= {"journal"}
+    return not words and set(store.names(folder)) <= {"journal"}
 
 
 def finish_removals(store: Store, lease: Lease) -> None:

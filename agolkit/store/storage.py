@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import IO, Literal
+from typing import IO, Literal, Protocol
 
 from agolkit.errors import StoreError
 from agolkit.store.spool import Spool
+
+
+class Blobs(Protocol):
+    """Where blobs are read."""
+
+    def open_blob(self, sha256: str) -> IO[bytes]:
+        """A stream over a blob; `StoreDamaged` where there is no such blob."""
+
+    def copied(self, sha256: str) -> Spool:
+        """A blob's content in a spool, its hash checked; `StoreDamaged` where it is not what it was."""
 
 
 class Storage(ABC):
@@ -16,6 +27,9 @@ class Storage(ABC):
 
     Errors of the storage itself are `StoreError` (final until somebody acts) or `StoreFull` (room must be made).
     """
+
+    is_far = False
+    """Whether each reading costs a request and a transfer, so that a copy is worth its room."""
 
     def __init__(self, location: str) -> None:
         self.location = location
@@ -105,6 +119,13 @@ class Storage(ABC):
         raise StoreError(f"The store {self.location} has no archive, and {key} can be read.")
 
     # Small content
+
+    def reading_once(self) -> AbstractContextManager[None]:
+        """Reads what describes the backups once for a `with` block, where the storage is far.
+
+        For a look at many backups, and for whoever holds the lease: nobody else may change them meanwhile.
+        """
+        return nullcontext()
 
     def get(self, key: str) -> bytes:
         """All of what is under `key`; `FileNotFoundError` where nothing is."""

@@ -15,7 +15,7 @@ from agolkit.verify.inspection import Inspection
 
 def check_items(inspection: Inspection, outcomes: Iterable[Outcome], *, has_tree: bool) -> None:
     """Look at every part of every item; a damaged blob is named once for each item that needs it."""
-    for outcome in outcomes:
+    for outcome in inspection.near.each(outcomes) if inspection.deep else outcomes:
         damaged: dict[str, list[str]] = {}
         for part in outcome.parts:
             if inspection.blob_trouble(part.blob):
@@ -41,14 +41,14 @@ def _troubles_inside(inspection: Inspection, outcome: Outcome, whole: list[Part]
         if part.name in OPAQUE:
             sound.append(part)
             continue
-        with inspection.store.open_blob(part.blob.sha256) as stream:
+        with inspection.near.open_blob(part.blob.sha256) as stream:
             what = trouble_inside(outcome.item, part, stream)
         if what:
             yield part, what
         else:
             sound.append(part)
     try:
-        yield from service_troubles(inspection.store, outcome, sound)
+        yield from service_troubles(inspection.near, outcome, sound)
     except StoreDamaged as error:  # it was whole a moment ago: the disk, or somebody, is at it right now
         inspection.add("blobs", str(error), outcome.item)
 

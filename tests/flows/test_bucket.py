@@ -19,13 +19,16 @@ from interrupted import back_up, content, town
 
 import agolkit as ak
 from agolkit.errors import CheckFailed, MayNotRemove, NoSuchBackup, StoreError, UsageError
+from agolkit.manifest import read_outcomes
 from agolkit.model import Blob
 from agolkit.sandbox import Sandbox
 from agolkit.store import BucketSettings, Spool, open_store
 from agolkit.store import bucket as bucket_module
 from agolkit.store import objects as objects_module
+from agolkit.store.base import blob_key
 from agolkit.store.bucket import split_location
 from agolkit.store.objects import AT_ONCE, BucketStore
+from agolkit.verify import near as near_module
 
 PORTAL = "0123456789abcdef", "Smallville"
 
@@ -98,6 +101,42 @@ def test_an_unchanged_run_asks_the_bucket_for_no_blob(sandbox: Sandbox, store: B
     assert way.count(part="/blobs/") == 0
     assert way.count("GET", "prefix=agol/blobs/") + way.count("GET", "prefix=agol%2Fblobs%2F") == 1
     assert len(way.requests) < 120
+
+
+def test_a_run_reads_once_what_describes_each_earlier_backup(
+    sandbox: Sandbox, store: BucketStore, way: Forwarder
+) -> None:
+    """A request for each backup that is kept, and one for the newest list of items; so does the table of backups."""
+    for _ in range(3):
+        back_up(sandbox, store)
+    way.requests.clear()
+    back_up(sandbox, store)
+    assert way.count("GET", "/backup.json") == 4  # and its own, which is not there yet
+    assert way.count("GET", "/manifest.jsonl.gz") == 1
+    way.requests.clear()
+    assert len(store.backups()) == 4
+    assert len(way.requests) == 1 + 4
+
+
+@pytest.mark.parametrize("room", [near_module.ROOM, 0])
+def test_a_deep_verification_gets_once_what_it_looks_into(
+    sandbox: Sandbox, store: BucketStore, way: Forwarder, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """Each item's blobs are read once, unless they are too large to be kept near; damage is found either way."""
+    monkeypatch.setattr(near_module, "ROOM", room)
+    name = back_up(sandbox, store).backup
+    needed = [{part.blob for part in outcome.parts} for outcome in read_outcomes(store, name)]
+    way.requests.clear()
+    assert ak.verify(store, deep=True).ok
+    assert (way.count("GET", "/blobs/") <= sum(map(len, needed))) == (room > 0)
+    changed = [max(blobs, key=lambda blob: blob.size) for blobs in needed if blobs][:2]
+    client = boto3.client("s3")
+    for blob in changed:
+        key = f"agol/{blob_key(blob.sha256)}"
+        client.put_object(Bucket=store.bucket.name, Key=key, Body=b"x" * blob.size)
+    found = ak.verify(store, deep=True).damages
+    assert {damage.path for damage in found} == {blob_key(blob.sha256) for blob in changed}
+    assert all("its content was changed" in damage.what for damage in found)
 
 
 def test_a_stopped_run_in_a_bucket_goes_on(sandbox: Sandbox, store: BucketStore, tmp_path: Path) -> None:

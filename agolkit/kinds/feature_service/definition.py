@@ -9,6 +9,7 @@ from typing import Any
 from agolkit.model import Part
 from agolkit.packed import unpacked_lines
 from agolkit.store import Store
+from agolkit.store.storage import Blobs
 
 SERVICE = "service.json"
 GEODATABASE = "layers.gdb.zip"
@@ -40,7 +41,7 @@ def saved_rows(definition: Mapping[str, Any]) -> dict[int, int]:
     return {int(entry["id"]): int(entry["rows"]) for entry in entries}
 
 
-def load_definition(store: Store, parts: Iterable[Part]) -> dict[str, Any]:
+def load_definition(store: Blobs, parts: Iterable[Part]) -> dict[str, Any]:
     """What `service.json` among the parts of an item holds; empty where there is none.
 
     Raises

@@ -16,12 +16,12 @@ from agolkit.kinds.feature_service.geodatabase import geodatabase_in, layer_coun
 from agolkit.kinds.feature_service.views import is_view
 from agolkit.model import Outcome, Part, Result
 from agolkit.packed import unpacked_lines
-from agolkit.store import Store
+from agolkit.store.storage import Blobs
 
 Trouble = tuple[Part, str]
 
 
-def service_troubles(store: Store, outcome: Outcome, whole: Collection[Part]) -> Iterator[Trouble]:
+def service_troubles(store: Blobs, outcome: Outcome, whole: Collection[Part]) -> Iterator[Trouble]:
     """What is wrong with the rows, the geodatabase and the attachments of an item, each with the part it is about.
 
     Looks only inside the parts that are `whole`: what is wrong with the bytes of the others is known.
@@ -57,7 +57,7 @@ def _unlisted(definition: Part, facts: Mapping[str, Any], parts: Mapping[str, Pa
             yield definition, f"it names {path}, which the manifest does not"
 
 
-def _in_rows(store: Store, part: Part, saved: Mapping[int, int]) -> Iterator[Trouble]:
+def _in_rows(store: Blobs, part: Part, saved: Mapping[int, int]) -> Iterator[Trouble]:
     number = 0
     try:
         wanted = saved.get(int(Path(part.path).name.split(".")[0]))
@@ -78,7 +78,7 @@ def _in_rows(store: Store, part: Part, saved: Mapping[int, int]) -> Iterator[Tro
 
 
 def _in_geodatabase(
-    store: Store, part: Part, entries: Collection[Mapping[str, Any]], *, may_hold_more: bool
+    store: Blobs, part: Part, entries: Collection[Mapping[str, Any]], *, may_hold_more: bool
 ) -> Iterator[Trouble]:
     """A view's geodatabase may hold more rows than the view showed, as when it was proven."""
     try:
@@ -99,7 +99,7 @@ def _in_geodatabase(
             yield part, f"its layer {name!r} has {attachments:,} attachments instead of {entry['attachments']:,}"
 
 
-def _in_attachments(store: Store, listing: Part, parts: Mapping[str, Part], *, is_verified: bool) -> Iterator[Trouble]:
+def _in_attachments(store: Blobs, listing: Part, parts: Mapping[str, Part], *, is_verified: bool) -> Iterator[Trouble]:
     """The list of a layer's attachments, and its attachments: each is listed, each listed one is saved, in its size."""
     listed: dict[str, int] = {}
     try:
@@ -123,7 +123,7 @@ def _in_attachments(store: Store, listing: Part, parts: Mapping[str, Part], *, i
 
 
 @contextmanager
-def _lines(store: Store, part: Part) -> Iterator[Iterator[bytes]]:
+def _lines(store: Blobs, part: Part) -> Iterator[Iterator[bytes]]:
     """The lines of a part. Lists of attachments were not compressed in the first backups."""
     with store.open_blob(part.blob.sha256) as stream:
         if part.path.endswith(".gz"):
