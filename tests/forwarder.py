@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -69,15 +69,7 @@ def forwarding(target: str) -> Iterator[Forwarder]:
             if fault == LOSE_REQUEST:
                 forwarder.lost()
                 return
-            server = http.client.HTTPConnection(urlsplit(target).netloc, timeout=60)
-            server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
-                if name.lower() not in (*forwarder.without, "expect", "connection"):
-                    server.putheader(name, value)
-            server.endheaders(body)
-            answer = server.getresponse()
-            content = answer.read()
-            server.close()
+            answer, content = self.asked(body)
             if fault == LOSE_ANSWER:
                 forwarder.lost()
                 return
@@ -92,6 +84,16 @@ def forwarding(target: str) -> Iterator[Forwarder]:
             self.wfile.write(content if fault is None else content[:fault])
             with forwarder.lock:
                 forwarder.bytes_out += len(content)
+
+        def asked(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+            with closing(http.client.HTTPConnection(urlsplit(target).netloc, timeout=60)) as server:
+                server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                for name, value in self.headers.items():
+                    if name.lower() not in (*forwarder.without, "expect", "connection"):
+                        server.putheader(name, value)
+                server.endheaders(body)
+                answer = server.getresponse()
+                return answer, answer.read()
 
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any  # noqa: N815  the names are http.server's
 

@@ -85,7 +85,7 @@ def _of_finished(
     """Of a backup whose `backup.json` is whole, and says what the other files are."""
     name = facts["name"]
     broken = dict(_broken(store, facts, deep))
-    outcomes: Outcomes | None = partial(read_outcomes, store, name)
+    outcomes: Outcomes | None = partial(_unpacked, store, name)  # without its `backup.json`, which may be damaged
     mends = list(_of_its_journal(store, facts))
     if MANIFEST in broken:  # what else is broken may be made of it
         made = _copied(other, facts, MANIFEST)

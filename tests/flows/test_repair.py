@@ -232,8 +232,8 @@ def test_lists_are_restored_from_another_store(town: Town, template: Town) -> No
     assert set(town.actions(other=template.store).values()) == {"restore"}
     assert ak.repair(town.store, deep=True, other=template.store).exit_code == 0
     assert content(town.store) == content(template.store)
-    for name in ("organization.json", "backup.json"):
-        harm(town.folder / name, "one flipped byte")
+    harm(town.folder / "organization.json", "one flipped byte")
+    harm(town.folder / "backup.json", "first byte flipped")  # no JSON any more
     assert ak.repair(town.store, deep=True, other=template.store).exit_code == 0
     assert ak.verify(town.store, town.name, deep=True).ok
     assert town.store.summary(town.name)["account"] == template.store.summary(town.name)["account"]
