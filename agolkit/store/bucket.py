@@ -202,6 +202,19 @@ class Bucket:
                 for found in executor.map(self._all_below, [f"{folder}/{letter}" for letter in letters]):
                     yield from found
 
+    def names(self, folder: str) -> list[str]:
+        """The names directly below a folder, sorted. A folder that the console has made is an object without a name,
+        and an object of others may have an empty part in its key: neither is told."""
+        top = self.prefix + (f"{folder}/" if folder else "")
+        with self.trouble(folder):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=top, Delimiter="/")
+            found = {
+                each.get("Key") or each["Prefix"]
+                for page in pages
+                for each in (*page.get("CommonPrefixes", ()), *page.get("Contents", ()))
+            }
+        return sorted({key.removeprefix(top).rstrip("/") for key in found} - {""})
+
     def _all_below(self, prefix: str) -> list[Listed]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=self.prefix + prefix)
         return [each for page in pages for each in self._listed(page)]

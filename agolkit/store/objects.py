@@ -86,12 +86,7 @@ class BucketStore(Store):
             return None
 
     def names(self, prefix: str) -> list[str]:
-        import obstore
-
-        with self.bucket.trouble(prefix):
-            found = obstore.list_with_delimiter(self._objects, prefix.rstrip("/") or None)
-        paths = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
-        return sorted({path.rpartition("/")[2] for path in paths})
+        return self.bucket.names(prefix.rstrip("/"))
 
     def keep(self, key: str, spool: Spool, *, read_only: bool = False) -> None:
         name = self._name(key)
