@@ -41,6 +41,8 @@ LISTERS = 16
 """Listings of a large bucket that go on at once, one for each first letter of the blobs' names."""
 
 _BUCKET = re.compile(r"(?=.{3,63}$)[a-z0-9][a-z0-9.-]*[a-z0-9]")
+_LONG = ("backups", "blobs", "damaged", "zips")
+"""Folders of a store whose files may be so long that they go up in parts."""
 _EVERYBODY = ("/AllUsers", "/AuthenticatedUsers")
 
 
@@ -259,6 +261,8 @@ class Bucket:
         with suppress(StoreError), self.trouble():
             pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name, Prefix=self.prefix)
             for upload in [upload for page in pages for upload in page.get("Uploads", ())]:
+                if upload["Key"].removeprefix(self.prefix).partition("/")[0] not in _LONG:
+                    continue  # of another store, below this one's prefix, and perhaps under way
                 self.client.abort_multipart_upload(Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"])
 
     def check_private(self) -> None:

@@ -44,3 +44,16 @@ def test_keys_that_are_no_paths_hinder_nobody(bucket: str) -> None:
     assert open_store(f"s3://{bucket}").portal_id == PORTAL[0]
     assert set(store.names("backups")) <= {"."}
     assert list(store.blobs()) == []
+
+
+def test_uploads_of_a_store_below_another_are_not_ended(bucket: str) -> None:
+    """A run of one store ends what was left half done there, and not what a run of the other is about to complete."""
+    client = boto3.client("s3")
+    outer, inner = open_store(f"s3://{bucket}"), open_store(f"s3://{bucket}/inner")
+    for store in (outer, inner):
+        store.bind(*PORTAL)
+    for key in ("blobs/aa/x", "zips/x.zip", "inner/blobs/aa/x", "inner/zips/x.zip"):
+        client.create_multipart_upload(Bucket=bucket, Key=key)
+    with outer.lock("run", "somebody"):
+        left = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert [each["Key"] for each in left] == ["inner/blobs/aa/x", "inner/zips/x.zip"]
