@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from agolkit.errors import StoreDamaged
 from agolkit.layout import tree_path
 from agolkit.model import Blob
 from agolkit.repair.findings import Action, Finding, Mend
@@ -26,8 +25,8 @@ THREADS = 8
 ASIDE = "damaged"
 """The folder for what was taken out of `blobs/`."""
 
-
 SAVED_ANEW = "the next backup saves it anew, if the portal still has it"
+_MOVE_AWAY = "repair again when it can be, or bring the store to another disk with `agolkit copy`"
 
 
 class Use(NamedTuple):
@@ -135,9 +134,8 @@ def _restore(store: Store, bad: Bad, source: Store, key: str) -> tuple[Action, s
         except OSError:
             found = ""
         if found != bad.blob.sha256:  # it was there with its size, and that of another store is read only now
-            if store.blob_size(bad.blob.sha256) is not None:
-                _set_aside(store, bad)
-            return "lost", f"{key} in {source.location} is damaged too; {SAVED_ANEW}"
+            instead = _set_aside(store, bad) if store.blob_size(bad.blob.sha256) is not None else None
+            return instead or ("lost", f"{key} in {source.location} is damaged too; {SAVED_ANEW}")
         store.keep(blob_key(bad.blob.sha256), spool, read_only=True)
     store.flush()
     for use in bad.uses:
@@ -147,15 +145,21 @@ def _restore(store: Store, bad: Bad, source: Store, key: str) -> tuple[Action, s
     return None
 
 
-def _set_aside(store: Store, bad: Bad) -> None:
-    """Move a blob to where nothing looks for it, and take it out of the trees that show it."""
+def _set_aside(store: Store, bad: Bad) -> tuple[Action, str] | None:
+    """Move a blob to where nothing looks for it, and take it out of the trees that show it.
+
+    It is read once more. One that is whole then, or that cannot be read to its end, stays where it is: a lost network
+    share or a loose cable looks like damage, and no copy of it could be made.
+    """
     sha256 = bad.blob.sha256
     with Spool() as spool:
         try:
             with store.open_blob(sha256) as stream:
-                copy_hashed(stream, spool)
-        except (OSError, StoreDamaged):  # the disk gives no more than this
-            pass
+                found, _ = copy_hashed(stream, spool)
+        except OSError as error:
+            return "lost", f"left in its place, because it cannot be read ({error.strerror}); {_MOVE_AWAY}"
+        if found == sha256:
+            return "restore", "left in its place, because it is whole when it is read again; the disk may be failing"
         store.keep(f"{ASIDE}/{sha256}", spool)
     store.flush()
     for use in bad.uses:
@@ -163,6 +167,7 @@ def _set_aside(store: Store, bad: Bad) -> None:
             store.remove(use.key)
     store.remove_blobs([sha256])
     store.flush()
+    return None
 
 
 def show(store: Store, backup: str, tree: str, path: str, blob: Blob) -> None:
@@ -173,15 +178,22 @@ def show(store: Store, backup: str, tree: str, path: str, blob: Blob) -> None:
 
 def _changed(store: Store, blob: Blob) -> str:
     try:
-        return "" if holds(store, blob_key(blob.sha256), blob) else "its content was changed"
+        return "" if _digest(store, blob_key(blob.sha256)) == blob.sha256 else "its content was changed"
     except OSError as error:
         return f"it cannot be read ({error.strerror}); the disk may be failing"
 
 
 def holds(store: Store, key: str, blob: Blob) -> bool:
-    """Whether the content of a key is that of a blob."""
+    """Whether the content of a key can be read and is that of a blob."""
+    try:
+        return _digest(store, key) == blob.sha256
+    except OSError:
+        return False
+
+
+def _digest(store: Store, key: str) -> str:
     digest = hashlib.sha256()
     with store.open(key) as stream:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
-    return digest.hexdigest() == blob.sha256
+    return digest.hexdigest()

@@ -125,9 +125,10 @@ def _without_whole(
     key = _key(name, WHOLE)
     facts = facts_elsewhere(store, other, name) if other else None
     if facts is not None and other:
-        content, mends = _of_finished(store, facts, True, other)
+        _, mends = _of_finished(store, facts, True, other)
         found = Finding(key, what, "restore", f"from {other.location}", (name,))
-        return content, [Mend((found,), partial(write_whole, store, facts)), *mends]
+        restored = Content(name, facts["tree"], partial(_unpacked, store, name))  # backup.json is not there yet
+        return restored, [Mend((found,), partial(write_whole, store, facts)), *mends]
     facts = rebuilt_facts(store, name, portal)
     if facts is None:
         outcomes = unpacked_manifest(store, name)

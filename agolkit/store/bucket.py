@@ -42,6 +42,8 @@ LISTERS = 16
 """Listings of a large bucket that go on at once, one for each first letter of the blobs' names."""
 
 _BUCKET = re.compile(r"(?=.{3,63}$)[a-z0-9][a-z0-9.-]*[a-z0-9]")
+_LONG = ("backups", "blobs", "damaged", "zips")
+"""Folders of a store whose files may be so long that they go up in parts."""
 _EVERYBODY = ("/AllUsers", "/AuthenticatedUsers")
 
 
@@ -206,6 +208,19 @@ class Bucket:
                 for found in executor.map(self._all_below, [f"{folder}/{letter}" for letter in letters]):
                     yield from found
 
+    def names(self, folder: str) -> list[str]:
+        """The names directly below a folder, sorted. A folder that the console has made is an object without a name,
+        and an object of others may have an empty part in its key: neither is told."""
+        top = self.prefix + (f"{folder}/" if folder else "")
+        with self.trouble(folder):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=top, Delimiter="/")
+            found = {
+                each.get("Key") or each["Prefix"]
+                for page in pages
+                for each in (*page.get("CommonPrefixes", ()), *page.get("Contents", ()))
+            }
+        return sorted({key.removeprefix(top).rstrip("/") for key in found} - {""})
+
     def _all_below(self, prefix: str) -> list[Listed]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Prefix=self.prefix + prefix, **self._asked())
         return [each for page in pages for each in self._listed(page)]
@@ -255,6 +270,8 @@ class Bucket:
         with suppress(StoreError), self.trouble():
             pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name, Prefix=self.prefix)
             for upload in [upload for page in pages for upload in page.get("Uploads", ())]:
+                if upload["Key"].removeprefix(self.prefix).partition("/")[0] not in _LONG:
+                    continue  # of another store, below this one's prefix, and perhaps under way
                 self.client.abort_multipart_upload(Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"])
 
     def check_removable(self) -> None:

@@ -68,7 +68,7 @@ class BucketStore(Store):
         self._uploads = threading.BoundedSemaphore(SIDE_BY_SIDE)
         self._found: dict[bytes, tuple[int, str]] | None = None
         self._finding = threading.Lock()
-        self._remembered = Remembered(super().find, self._names_below)
+        self._remembered = Remembered(super().find, self._list)
 
     # The primitives
 
@@ -94,7 +94,7 @@ class BucketStore(Store):
         return self._remembered.find(key)
 
     def names(self, prefix: str) -> list[str]:
-        return self._remembered.names() if prefix == BACKUPS else self._names_below(prefix)
+        return self._remembered.names() if prefix == BACKUPS else self._list(prefix)
 
     def keep(self, key: str, spool: Spool, *, read_only: bool = False) -> None:
         name = self._name(key)
@@ -264,13 +264,8 @@ class BucketStore(Store):
             raise StoreError(f"{key!r} is not a path inside a store.")
         return key
 
-    def _names_below(self, prefix: str) -> list[str]:
-        import obstore
-
-        with self.bucket.trouble(prefix):
-            found = obstore.list_with_delimiter(self._objects, prefix.rstrip("/") or None)
-        paths = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
-        return sorted({path.rpartition("/")[2] for path in paths})
+    def _list(self, prefix: str) -> list[str]:
+        return self.bucket.names(prefix.rstrip("/"))
 
     def _settings(self) -> dict[str, Any]:
         chosen = self.bucket.settings.storage_class

@@ -239,6 +239,15 @@ def test_lists_are_restored_from_another_store(town: Town, template: Town) -> No
     assert town.store.summary(town.name)["account"] == template.store.summary(town.name)["account"]
 
 
+@pytest.mark.parametrize("left", [b"", b"{", b"[]", b"{}", b"\xff"])
+def test_a_backup_json_of_any_content_is_restored_from_another_store(town: Town, template: Town, left: bytes) -> None:
+    """Nothing else of the backup is lost on it."""
+    (town.folder / "backup.json").write_bytes(left)
+    done = ak.repair(town.store, deep=True, other=template.store)
+    assert ([each.action for each in done.mended], done.lost) == (["restore"], ())
+    assert ak.verify(town.store, deep=True).ok
+
+
 def test_a_manifest_without_a_journal_is_lost(town: Town) -> None:
     """Nobody knows what was saved then, and no blob goes."""
     harm(town.folder / "manifest.jsonl.gz", "truncated")
