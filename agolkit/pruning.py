@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from agolkit.store.base import blob_key
 from agolkit.store.holder import user_name
 from agolkit.store.removal import begin_removal, drop_tree, finish_removals, tree_folders
 from agolkit.store.tiers import side_by_side
-from agolkit.tiering import Archive, Tiering, plan_tiers
+from agolkit.tiering import Archive, Tiering, plan_tiers, zips_to_archive
 from agolkit.unneeded import find_needed, remove_unneeded
 from agolkit.zips import PublishedZip, read_zips, remove_zips
 
@@ -55,15 +55,19 @@ class Pruned:
     moved: int = 0
     """Blobs that lie in the archive now."""
     moved_bytes: int = 0
+    moved_zips: tuple[str, ...] = ()
+    """Names of the zips that lie in the archive now."""
 
     def __str__(self) -> str:
         trees = f", and {counted(len(self.trees), 'tree')}" if self.trees else ""
         zips = f" {counted(len(self.zips), 'zip')} removed, {in_bytes(self.zip_bytes)}." if self.zips else ""
         moved = f" Moved to the archive: {counted(self.moved, 'file')}, {in_bytes(self.moved_bytes)}."
+        zips_moved = f" Moved to the archive: {counted(len(self.moved_zips), 'zip')}."
         return (
             f"{counted(len(self.removed), 'backup')} removed{trees}; "
             f"{counted(self.blobs, 'file')} that no other backup needs, {in_bytes(self.freed_bytes)}.{zips}"
             f"{moved if self.moved else ''}"
+            f"{zips_moved if self.moved_zips else ''}"
         )
 
 
@@ -115,7 +119,8 @@ def plan_prune(
     trees = _trees_to_drop(store, kept, keep, scope)
     going = {each.name for each in candidates} - {each.name for each in kept}
     freed = holdings.freed_with(going)
-    zips = [] if keep.keeps_all_zips else _plan_zips(read_zips(store), candidates, keep, scope)
+    published = [] if keep.keeps_all_zips and not (archive and archive.zips_after) else read_zips(store)
+    zips = list(_plan_zips(published, candidates, keep, scope))
     rows = [
         {
             **{name: getattr(each, name) for name in (*_TEXTS, "started")},
@@ -128,7 +133,10 @@ def plan_prune(
     ]
     plan = _frame([*rows, *zips])
     if archive:
-        plan.attrs["tiering"] = _tiering(store, holdings, going, keep, archive, now)
+        tiering = _tiering(store, holdings, going, keep, archive, now)
+        staying = {row["name"] for row in zips if row["keep"] and scope in (None, row["scope"])}
+        kept_zips = [each for each in published if each.name in staying]
+        plan.attrs["tiering"] = replace(tiering, zips=_zips_that_move(store, kept_zips, archive, now))
     return plan
 
 
@@ -182,8 +190,12 @@ def prune(store: Store, plan: pandas.DataFrame, *, portal: Portal | None = None)
         remove_zips(store, going_zips)
         unneeded = remove_unneeded(store, lease)
         zip_bytes = sum(each.bytes for each in zips if each.name in going_zips)
-        moved = _move(store, lease, plan.attrs.get("tiering"), holdings, set(going), now)
-        return Pruned(tuple(going), tuple(trees), unneeded.blobs, unneeded.bytes, tuple(going_zips), zip_bytes, *moved)
+        tiering = plan.attrs.get("tiering")
+        moved = _move(store, lease, tiering, holdings, set(going), now)
+        moved_zips = _move_zips(store, lease, tiering, now)
+        return Pruned(
+            tuple(going), tuple(trees), unneeded.blobs, unneeded.bytes, tuple(going_zips), zip_bytes, *moved, moved_zips
+        )
 
 
 def _tiering(
@@ -207,6 +219,25 @@ def _move(
 
     sizes = list(side_by_side(move, sorted(due)))
     return len(sizes), sum(sizes)
+
+
+def _zips_that_move(store: Store, zips: Sequence[PublishedZip], archive: Archive, now: datetime) -> dict[str, int]:
+    """Bytes of the zips that the rule moves to the archive now, by name."""
+    if not archive.zips_after:
+        return {}
+    moving = zips_to_archive(_zip_candidates(zips), store.classes_below("zips"), archive, now=now)
+    return {each.name: each.bytes for each in zips if each.name in moving}
+
+
+def _move_zips(store: Store, lease: Lease, planned: Tiering | None, now: datetime) -> tuple[str, ...]:
+    """Move the zips that were planned, as far as they are still there and old enough; their names."""
+    if planned is None or not planned.zips:
+        return ()
+    due = sorted(_zips_that_move(store, read_zips(store), planned.archive, now).keys() & planned.zips.keys())
+    for name in due:
+        lease.check()
+        store.set_class(f"zips/{name}", planned.archive.storage_class)
+    return tuple(due)
 
 
 def _agreed(plan: pandas.DataFrame, candidates: Sequence[Candidate], now: datetime) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any
 from agolkit.errors import UsageError
 from agolkit.model import counted, in_bytes
 from agolkit.prices import DAYS_A_MONTH, Prices, in_dollars
-from agolkit.retention import PERIODS, Candidate, Keep, duration, reasons_to_keep
+from agolkit.retention import PERIODS, Candidate, Keep, ZipCandidate, duration, reasons_to_keep
 from agolkit.store.base import Stored
 from agolkit.store.bucket import ARCHIVED
 
@@ -51,6 +51,8 @@ class Archive:
     smallest: int = 128 * 1024
     """Bytes; smaller blobs stay, whatever they cost."""
     prices: Prices = field(default_factory=Prices)
+    zips_after: str | timedelta = ""
+    """Published zips whose backup began so long ago move too, but for the newest of each scope; empty: none does."""
 
     def __post_init__(self) -> None:
         if self.storage_class not in ARCHIVED:
@@ -62,14 +64,21 @@ class Archive:
             raise UsageError(f"smallest must be a number of bytes, 0 or greater, not {self.smallest!r}.")
         if self.wait <= timedelta():
             raise UsageError(f"archive_after must be a duration such as 15d, not {self.after!r}.")
+        if self.zips_after and self.zips_wait <= timedelta():
+            raise UsageError(f"zips_archive_after must be a duration such as 15d, not {self.zips_after!r}.")
 
     @property
     def wait(self) -> timedelta:
         """`after` as a duration."""
         return duration(self.after, "archive_after")
 
+    @property
+    def zips_wait(self) -> timedelta:
+        """`zips_after` as a duration."""
+        return duration(self.zips_after, "zips_archive_after")
 
-ARCHIVE_RULES = ("archive_after", "archive_class")
+
+ARCHIVE_RULES = ("archive_after", "archive_class", "zips_archive_after")
 """The rules of `Archive` as they are named beside those of `Keep`."""
 
 
@@ -78,12 +87,13 @@ def read_rules(values: Mapping[str, Any]) -> tuple[Keep, Archive | None]:
     if not isinstance(values, Mapping):
         return Keep.from_mapping(values), None
     keep = Keep.from_mapping({name: value for name, value in values.items() if name not in ARCHIVE_RULES})
-    after, storage_class = (values.get(name) for name in ARCHIVE_RULES)
-    if after is None and storage_class is not None:
-        raise UsageError("archive_class needs archive_after: after which time to archive, such as 15d.")
-    if after is None:
-        return keep, None
-    return keep, Archive(after) if storage_class is None else Archive(after, storage_class)
+    after, *others = (values.get(name) for name in ARCHIVE_RULES)
+    given = {field: value for field, value in zip(("storage_class", "zips_after"), others, strict=True) if value}
+    if after is None and given:
+        raise UsageError(
+            "archive_class and zips_archive_after need archive_after: after which time to archive, such as 15d."
+        )
+    return keep, None if after is None else Archive(after, **given)
 
 
 class Fate(StrEnum):
@@ -128,6 +138,8 @@ class Tiering:
     early: Share
     """Of the blobs in the archive, those that go with this plan before the end of what is billed at least; `month` is
     what their early end costs, once."""
+    zips: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of the zips that move, by name."""
 
     def to_json(self) -> dict[str, Any]:
         """The plan for machines."""
@@ -140,6 +152,7 @@ class Tiering:
             "move_cost": round(self.move_cost, 4),
             "saved": round(self.saved, 4),
             "billed_until": self.billed_until.isoformat() if self.billed_until else None,
+            "zips": sorted(self.zips),
             "early": {"blobs": self.early.blobs, "bytes": self.early.bytes, "cost": round(self.early.month, 4)},
         }
 
@@ -159,7 +172,29 @@ class Tiering:
                 f"Goes from the archive before the end of what is billed at least: "
                 f"{counted(self.early.blobs, 'file')}, {in_dollars(self.early.month)} for the rest."
             )
+        if self.zips:
+            lines.append(
+                f"Move to the archive as well: {counted(len(self.zips), 'zip')}, {in_bytes(sum(self.zips.values()))}."
+            )
         return "\n".join(lines)
+
+
+def zips_to_archive(
+    zips: Iterable[ZipCandidate], tiers: Mapping[str, str], archive: Archive, *, now: datetime
+) -> set[str]:
+    """The names of the zips that move: those that are old enough, but for the newest of each scope and those that are
+    there already. `tiers` has the class of each file in `zips/`."""
+    if not archive.zips_after:
+        return set()
+    listed = sorted(zips, key=lambda each: each.started)
+    newest = {each.scope: each.name for each in listed}
+    return {
+        each.name
+        for each in listed
+        if each.started < now - archive.zips_wait
+        and each.name not in newest.values()
+        and tiers.get(each.name, "") not in ARCHIVED
+    }
 
 
 def plan_tiers(

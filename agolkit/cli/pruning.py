@@ -39,6 +39,7 @@ COUNT = click.IntRange(min=0)
 @click.option("--zips-within", default="", metavar="DURATION", help="Of the zips all of 120d before the newest.")
 @click.option("--archive-after", metavar="DURATION", help="Move to the archive what only backups older than 15d need.")
 @click.option("--archive-class", metavar="CLASS", help="DEEP_ARCHIVE, if not said, or GLACIER.")
+@click.option("--zips-archive-after", metavar="DURATION", help="Zips older than 15d too, but the newest of a scope.")
 @click.option("--scope", metavar="NAME", help="Only backups of this scope may go.")
 @click.option("--yes", is_flag=True, help="Do it.")
 @with_json
@@ -60,6 +61,7 @@ def prune(
     zips_within: str,
     archive_after: str | None,
     archive_class: str | None,
+    zips_archive_after: str | None,
 ) -> None:
     """Show which backups and zips of STORE the rules keep and why, and with --yes remove the others.
 
@@ -86,6 +88,7 @@ def prune(
             "zips_within": zips_within,
             "archive_after": archive_after,
             "archive_class": archive_class,
+            "zips_archive_after": zips_archive_after,
         }
     )
     plan = ak.plan_prune(opened, keep, scope=scope, archive=archive)

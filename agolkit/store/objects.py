@@ -177,6 +177,9 @@ class BucketStore(Store):
     def has_classes(self) -> bool:
         return True
 
+    def classes_below(self, folder: str) -> dict[str, str]:
+        return {each.key.rpartition("/")[2]: each.tier for each in self.bucket.listing(folder)}
+
     def set_class(self, key: str, storage_class: str) -> None:
         self._check_writable()
         tiers.set_class(self.bucket, self._name(key), storage_class)

@@ -109,6 +109,10 @@ class Storage(ABC):
         """Whether content lies in a class of storage here, and can be moved to another one."""
         return False
 
+    def classes_below(self, folder: str) -> dict[str, str]:  # noqa: ARG002
+        """The class of storage of each file directly below a folder, by name; empty where there are none."""
+        return {}
+
     def set_class(self, key: str, storage_class: str) -> None:
         """Move what is under `key` to another class; it is there whole at any moment. Only where `has_classes`."""
         raise StoreError(f"The store {self.location} has no class {storage_class} to which {key} could move.")

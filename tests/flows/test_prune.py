@@ -71,14 +71,14 @@ def test_pruning_does_what_the_plan_says(store: LocalStore) -> None:
     plan = ak.plan_prune(store, ak.Keep(last=2))
     held = blobs(store)
     done = ak.prune(store, plan)
-    assert astuple(done) == (tuple(names[:3]), (), 5, int(plan["freed_bytes"].sum()), (), 0, 0, 0)
+    assert astuple(done) == (tuple(names[:3]), (), 5, int(plan["freed_bytes"].sum()), (), 0, 0, 0, ())
     assert str(done) == f"3 backups removed; 5 files that no other backup needs, {done.freed_bytes} B."
     assert store.names("backups") == store.backup_names() == names[3:]
     assert blobs(store) == held - 5
     assert whole(store)
     again = ak.plan_prune(store, ak.Keep(last=2))
     assert again["keep"].all()
-    assert astuple(ak.prune(store, again)) == ((), (), 0, 0, (), 0, 0, 0)
+    assert astuple(ak.prune(store, again)) == ((), (), 0, 0, (), 0, 0, 0, ())
 
 
 def test_one_scope_may_be_pruned_by_itself(store: LocalStore) -> None:

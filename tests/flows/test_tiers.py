@@ -76,6 +76,20 @@ def test_what_was_planned_moves_and_nothing_else(bucket: Store) -> None:
         assert ak.verify(bucket, name, deep=True).ok
 
 
+def test_old_zips_move_too_where_a_rule_says_so(bucket: Store) -> None:
+    """They have a rule of their own; the newest of the scope stays at hand; a second time nothing is to do."""
+    names = save_nights(bucket)
+    zips = [ak.publish_zip(bucket, name) for name in names[:3]]
+    archive = ak.Archive(ARCHIVE.after, zips_after="1d")
+    plan = ak.plan_prune(bucket, KEEP, archive=archive)
+    assert plan.attrs["tiering"].zips == {each.name: each.bytes for each in zips[:2]}
+    assert ak.prune(bucket, ak.plan_prune(bucket, KEEP, archive=ARCHIVE)).moved_zips == ()
+    assert ak.prune(bucket, plan).moved_zips == tuple(each.name for each in zips[:2])
+    assert list(bucket.classes_below("zips").values()) == ["DEEP_ARCHIVE", "DEEP_ARCHIVE", "STANDARD"]
+    assert ak.plan_prune(bucket, KEEP, archive=archive).attrs["tiering"].zips == {}
+    assert list(ak.list_zips(bucket)["name"]) == [each.name for each in zips]
+
+
 def test_another_class_can_be_chosen(bucket: Store) -> None:
     """What lies there is in the archive as well, whoever has put it there."""
     save_nights(bucket)

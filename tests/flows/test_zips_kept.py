@@ -179,18 +179,18 @@ def test_zips_that_cannot_be_read_are_named(tmp_path: Path, capsys: pytest.Captu
 
     class Archived(LocalStore):
         def open(self, key: str) -> object:  # type: ignore[override]
-            if key.startswith("zips/") and self.archived:
+            if key.startswith("zips/") and self.is_far:
                 raise StoreError(f"{key} is in an archive.")
             return super().open(key)
 
-        archived = False
+        is_far = False
 
     store = Archived(tmp_path / "store")
     names = [save_kept(store, day, {1: [f"one {day}"], 2: ["two"]}) for day in range(2)]
     for name in names:
         publish_zip(store, name)
     ak.prune(store, ak.plan_prune(store, ak.Keep(last=1)).assign(keep=[False, True]))
-    store.archived = True
+    store.is_far = True
     gone, unread = (f"zips/smallville_{name}.zip" for name in reversed(names))
     plan = plan_forget(store, [item_id(1)])
     assert list(plan["backup"]) == [names[1], unread, gone]

@@ -141,7 +141,7 @@ def test_rules_from_a_schedule() -> None:
     chosen = {"within": "120d", "archive_after": "2w", "archive_class": "GLACIER"}
     assert read_rules(chosen) == (WITHIN, Archive("2w", "GLACIER"))
     for wrong, said in [
-        ({"within": "120d", "archive_class": "GLACIER"}, "archive_class needs archive_after"),
+        ({"within": "120d", "archive_class": "GLACIER"}, "need archive_after"),
         ({"within": "120d", "archive_after": "soon"}, "archive_after must be a duration such as"),
         ({"within": "120d", "archive_after": 15}, "archive_after must be a duration such as"),
         ({"within": "120d", "archive_after": "0d"}, "archive_after must be a duration such as"),
