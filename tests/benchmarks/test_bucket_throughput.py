@@ -151,7 +151,8 @@ def copy_of(folder: Path, place: Path) -> Path:
 def tell(server: str, what: str, number: int, size: int, best: dict[str, dict[str, Any]]) -> float:
     """Print one line for each side; how much faster the store is than the plain client."""
     for side, told in best.items():
-        speed = f"{size / 1e6 / told['seconds']:8,.0f} MB/s {number / told['seconds']:8,.0f} files/s"
+        speed = f"{size / 1e6 / told['seconds']:6,.0f} MB/s" if size else ""
+        speed += f"{number / told['seconds']:8,.0f} files/s" if number > 1 else ""
         memory = f"peak {told['peak'] / 1e6:4,.0f} MB, of which {told['before'] / 1e6:,.0f} MB before"
         print(f"\n{server}, {what}, {side:5}: {told['seconds']:6.2f} s {speed}   {memory}", end="")
     ratio = float(best["plain"]["seconds"] / best["store"]["seconds"])
