@@ -11,6 +11,7 @@ from agolkit.errors import StoreDamaged
 from agolkit.journal import journal_lines
 from agolkit.manifest import manifest_lines
 from agolkit.model import Blob
+from agolkit.report import REPORT
 from agolkit.store import Store
 from agolkit.store.seal import is_sealed
 
@@ -46,11 +47,12 @@ def find_steps(source: Store, target: Store, names: Collection[str]) -> Iterator
     held = {blob.sha256: blob.size for blob in target.stored()}
     for name in sorted(names):
         content = source.find(f"backups/{name}/backup.json")
-        if not content:
+        if content is None and source.size(f"backups/{name}/{REPORT}") is None:
             yield Step(name, "unfinished", "leave out", _UNFINISHED)
             continue
-        if not is_sealed(content):
-            yield Step(name, "unknown", "damaged", "its backup.json was changed")
+        if not content or not is_sealed(content):
+            what = "was changed" if content else "is missing or empty"
+            yield Step(name, "unknown", "damaged", f"its backup.json {what}; agolkit repair makes it anew")
             continue
         facts = json.loads(content)
         state = str(facts["state"])
