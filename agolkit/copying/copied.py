@@ -29,7 +29,8 @@ class Copied:
     """Of these."""
     zips: int
     left_out: Mapping[str, str]
-    """Why a backup was not copied, by its name, where that is no fault: it is not finished, or the target is ahead."""
+    """Why a backup (its name) or a zip (its key) was not copied, where that is no fault: the backup is not finished, or
+    the target is ahead."""
     differing: Mapping[str, str]
     """Why a backup was not copied, by its name, where a person has to decide."""
     damages: tuple[str, ...]
