@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agolkit.copying.copied import Copied
 from agolkit.copying.own_files import copy_added, copy_files
-from agolkit.copying.steps import Step, find_steps
-from agolkit.copying.zips import copy_zip, forgotten_items, holds_forgotten, zips_to_copy
+from agolkit.copying.steps import Step, find_steps, forgotten_items
+from agolkit.copying.zips import copy_zip, holds_forgotten, zips_to_copy
 from agolkit.errors import Archived, NoSuchBackup, StoreBusy, StoreDamaged, StoreError, UsageError
 from agolkit.manifest import read_outcomes
 from agolkit.model import Blob, counted, in_bytes

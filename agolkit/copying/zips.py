@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator
 
+from agolkit.copying.steps import Forgotten
 from agolkit.errors import StoreDamaged
 from agolkit.store import Store
 from agolkit.store.spool import CHUNK
 from agolkit.zips import PublishedZip, items_in_zip, note_zip, read_zips
-
-Forgotten = Mapping[str, datetime]
-"""The ids of forgotten items, each with the last time that it was."""
 
 
 def copy_zip(source: Store, target: Store, published: PublishedZip, check: Callable[..., None]) -> None:
@@ -35,17 +32,6 @@ def zips_to_copy(source: Store, target: Store) -> list[PublishedZip]:
     """The zips of the source that the target does not list."""
     there = {each.name: each.sha256 for each in read_zips(target)}
     return [each for each in read_zips(source) if there.get(each.name) != each.sha256]
-
-
-def forgotten_items(store: Store) -> Forgotten:
-    """What was forgotten in any backup of a store."""
-    found: dict[str, datetime] = {}
-    for name in store.backup_names():
-        facts = store.summary(name)
-        for note in (*facts.get("forgotten", ()), *facts.get("forgetting", {}).get("items", ())):
-            when = datetime.fromisoformat(note["when"])
-            found[note["item_id"]] = max(when, found.get(note["item_id"], when))
-    return found
 
 
 def holds_forgotten(store: Store, published: PublishedZip, forgotten: Forgotten) -> bool:

@@ -1,4 +1,4 @@
-"""Zips that are copied with a store, and what was forgotten meanwhile."""
+"""What was forgotten in one of two stores does not come back from the other, with a backup or a zip."""
 
 from __future__ import annotations
 
@@ -45,3 +45,17 @@ def test_an_item_that_was_saved_again_since_may_come(store: LocalStore, target: 
     published = ak.publish_zip(store, save(store, 30_000, {"a": "same"}))
     assert ak.copy(store, target, zips=True).zips == 1
     assert target.names("zips") == [published.name]
+
+
+def test_a_backup_that_was_not_there_brings_nothing_forgotten(store: LocalStore, target: Store) -> None:
+    """It is not copied until the item is gone from it, or was let be saved again."""
+    save(store, 0, {"a": "same", "b": "other"})
+    ak.copy(store, target)
+    ak.forget(target, [B])
+    with_b, without = save(store, 1, {"a": "same", "b": "new"}), save(store, 2, {"a": "new"})
+    again = save(store, 30_000, {"b": "wanted"})
+    done = ak.copy(store, target)
+    assert (done.backups, done.exit_code) == ((without, again), 3)
+    assert f"agolkit forget {store.root} --item {B}" in done.differing[with_b]
+    ak.forget(store, [B])
+    assert with_b in ak.copy(store, target).backups
