@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agolkit.copying.copied import Copied
 from agolkit.copying.own_files import copy_added, copy_files
 from agolkit.copying.steps import Step, find_steps, forgotten_items
-from agolkit.copying.zips import copy_zip, holds_forgotten, zips_to_copy
+from agolkit.copying.zips import copy_zip, holds_forgotten, zips_left, zips_to_copy
 from agolkit.errors import Archived, NoSuchBackup, StoreBusy, StoreDamaged, StoreError, UsageError
 from agolkit.manifest import read_outcomes
 from agolkit.model import Blob, counted, in_bytes
@@ -185,7 +185,8 @@ class _Copying:
             zips=self._zips,
             left_out={each.name: each.reason for each in self._steps if each.action in ("leave out", "keep")}
             | self._withheld,
-            differing={each.name: each.reason for each in self._steps if each.action == "differs"},
+            differing={each.name: each.reason for each in self._steps if each.action == "differs"}
+            | dict(self._zips_to_remove()),
             damages=(*self._damages, *self._lost_blobs()),
         )
 
@@ -211,6 +212,18 @@ class _Copying:
             for lease in self._leases:
                 lease.check()
             self._checked = time.monotonic()
+
+    def _zips_to_remove(self) -> Iterator[tuple[str, str]]:
+        """For each zip of the target that holds what the source has forgotten, its key and a sentence."""
+        forgotten = {
+            each.name: {note["item_id"] for note in each.facts.get("forgotten", ())}
+            for each in self._steps
+            if each.content
+        }
+        for published in zips_left(self._target, forgotten):
+            named = " ".join(f"--item {item_id}" for item_id in sorted(forgotten[published.backup]))
+            advice = f"agolkit forget {self._target.location} {named} removes it"
+            yield published.key, f"it is in the copy, and may hold items that were forgotten since; {advice}"
 
     def _tree(self, facts: dict[str, Any]) -> Literal["links", "copy", "none"]:
         """How the target shows a backup: as the source does; one of a source that has no links, as a run would."""

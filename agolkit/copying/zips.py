@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from agolkit.copying.steps import Forgotten
-from agolkit.errors import StoreDamaged
+from agolkit.errors import StoreDamaged, StoreError
 from agolkit.store import Store
 from agolkit.store.spool import CHUNK
 from agolkit.zips import PublishedZip, items_in_zip, note_zip, read_zips
@@ -38,6 +38,18 @@ def holds_forgotten(store: Store, published: PublishedZip, forgotten: Forgotten)
     """Whether a zip holds an item that was forgotten after its backup was made; one that was saved again since may."""
     item_ids = [item_id for item_id, when in forgotten.items() if published.started < when]
     return bool(item_ids and items_in_zip(store, published.name, item_ids))
+
+
+def zips_left(target: Store, forgotten: Mapping[str, Collection[str]]) -> Iterator[PublishedZip]:
+    """The zips of the target with items that the source has forgotten in their backups, those that cannot be read
+    included."""
+    for published in read_zips(target) if forgotten else ():
+        item_ids = forgotten.get(published.backup, ())
+        try:
+            if item_ids and items_in_zip(target, published.name, item_ids):
+                yield published
+        except StoreError:
+            yield published
 
 
 def _pieces(source: Store, published: PublishedZip, check: Callable[..., None]) -> Iterator[bytes]:

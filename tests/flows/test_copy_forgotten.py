@@ -59,3 +59,18 @@ def test_a_backup_that_was_not_there_brings_nothing_forgotten(store: LocalStore,
     assert f"agolkit forget {store.root} --item {B}" in done.differing[with_b]
     ak.forget(store, [B])
     assert with_b in ak.copy(store, target).backups
+
+
+def test_a_zip_that_is_there_with_a_forgotten_item_is_named(store: LocalStore, target: Store) -> None:
+    """A copy removes no zip: a person does, with the command that is said. Zips without the item are not named."""
+    names = [save(store, 0, {"a": "same", "b": "other"}), save(store, 1, {"a": "same"})]
+    for name in names:
+        ak.publish_zip(store, name)
+    ak.copy(store, target, zips=True)
+    ak.forget(store, [B])
+    done = ak.copy(store, target, zips=True)
+    ((key, said),) = done.differing.items()
+    assert (key, done.exit_code) == (f"zips/smallville_{names[0]}.zip", 3)
+    assert f"agolkit forget {target.location} --item {B}" in said
+    ak.forget(target, [B])
+    assert ak.copy(store, target, zips=True).exit_code == 0
