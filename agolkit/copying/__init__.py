@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 import uuid
@@ -14,15 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agolkit.copying.copied import Copied
 from agolkit.copying.own_files import copy_added, copy_files
-from agolkit.copying.steps import Step, find_steps
+from agolkit.copying.steps import Step, find_steps, forgotten_items
+from agolkit.copying.zips import copy_zip, holds_forgotten, zips_left, zips_to_copy
 from agolkit.errors import Archived, NoSuchBackup, StoreBusy, StoreDamaged, StoreError, UsageError
 from agolkit.manifest import read_outcomes
 from agolkit.model import Blob, counted, in_bytes
 from agolkit.store import Lease, Store
 from agolkit.store.base import blob_key
 from agolkit.store.holder import user_name
-from agolkit.store.spool import CHUNK
-from agolkit.zips import PublishedZip, note_zip, read_zips
 
 if TYPE_CHECKING:
     import pandas
@@ -131,6 +129,7 @@ class _Copying:
         self._steps: list[Step] = []
         self._moved: list[Blob] = []
         self._zips = 0
+        self._withheld: dict[str, str] = {}
         self._damages: list[str] = []
         self._lost: dict[str, str] = {}
         """What is wrong with blobs of the source that could not be copied, by hash."""
@@ -157,22 +156,21 @@ class _Copying:
             self._damages.append(f"The backup {step.name} is not copied: {step.reason}")
 
     def take_zips(self) -> None:
-        """Bring the zips that the target does not list, each checked on its way."""
-        there = {each.name: each.sha256 for each in read_zips(self._target)}
-        for published in read_zips(self._source):
-            if there.get(published.name) != published.sha256:
-                self._take_zip(published)
-
-    def _take_zip(self, published: PublishedZip) -> None:
-        try:
-            self._target.stream(published.key, self._pieces(published))
-        except (Archived, StoreDamaged) as error:
-            self._damages.append(str(error))
+        """Bring the zips that the target does not list, but for those with items that were forgotten there."""
+        if not (zips := zips_to_copy(self._source, self._target)):
             return
-        self._target.flush()
-        self._check(now=True)
-        note_zip(self._target, published)
-        self._zips += 1
+        forgotten = forgotten_items(self._target)
+        for published in zips:
+            try:
+                if holds_forgotten(self._source, published, forgotten):
+                    self._withheld[published.key] = (
+                        f"it holds items that were forgotten in {self._target.location}, and would come back"
+                    )
+                    continue
+                copy_zip(self._source, self._target, published, self._check)
+                self._zips += 1
+            except (Archived, StoreDamaged) as error:
+                self._damages.append(str(error))
 
     def report(self) -> Copied:
         """What was done."""
@@ -185,8 +183,10 @@ class _Copying:
             blobs=len(self._moved),
             bytes=sum(blob.size for blob in self._moved),
             zips=self._zips,
-            left_out={each.name: each.reason for each in self._steps if each.action in ("leave out", "keep")},
-            differing={each.name: each.reason for each in self._steps if each.action == "differs"},
+            left_out={each.name: each.reason for each in self._steps if each.action in ("leave out", "keep")}
+            | self._withheld,
+            differing={each.name: each.reason for each in self._steps if each.action == "differs"}
+            | dict(self._zips_to_remove()),
             damages=(*self._damages, *self._lost_blobs()),
         )
 
@@ -213,16 +213,17 @@ class _Copying:
                 lease.check()
             self._checked = time.monotonic()
 
-    def _pieces(self, published: PublishedZip) -> Iterator[bytes]:
-        """The content of a zip; `StoreDamaged` at its end where it is not what was published."""
-        digest = hashlib.sha256()
-        with self._source.open(published.key) as stream:
-            while piece := stream.read(CHUNK):
-                self._check()
-                digest.update(piece)
-                yield piece
-        if digest.hexdigest() != published.sha256:
-            raise StoreDamaged(f"{published.key} in {self._source.location} is not what was published.")
+    def _zips_to_remove(self) -> Iterator[tuple[str, str]]:
+        """For each zip of the target that holds what the source has forgotten, its key and a sentence."""
+        forgotten = {
+            each.name: {note["item_id"] for note in each.facts.get("forgotten", ())}
+            for each in self._steps
+            if each.content
+        }
+        for published in zips_left(self._target, forgotten):
+            named = " ".join(f"--item {item_id}" for item_id in sorted(forgotten[published.backup]))
+            advice = f"agolkit forget {self._target.location} {named} removes it"
+            yield published.key, f"it is in the copy, and may hold items that were forgotten since; {advice}"
 
     def _tree(self, facts: dict[str, Any]) -> Literal["links", "copy", "none"]:
         """How the target shows a backup: as the source does; one of a source that has no links, as a run would."""

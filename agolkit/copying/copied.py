@@ -10,7 +10,7 @@ from agolkit.errors import StoreDamaged
 from agolkit.model import counted, in_bytes, one_line
 
 DIFFERS = 3
-"""The exit code where a backup of the source could not become one of the target."""
+"""The exit code where a person has to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,10 @@ class Copied:
     """Of these."""
     zips: int
     left_out: Mapping[str, str]
-    """Why a backup was not copied, by its name, where that is no fault: it is not finished, or the target is ahead."""
+    """Why a backup (its name) or a zip (its key) was not copied, where that is no fault: the backup is not finished, or
+    the target is ahead."""
     differing: Mapping[str, str]
-    """Why a backup was not copied, by its name, where a person has to decide."""
+    """What a person has to decide on: of a backup (its name) that was not copied, of a zip (its key) of the target."""
     damages: tuple[str, ...]
     """What is missing or damaged in the source, and therefore in the copy."""
 
@@ -51,7 +52,8 @@ class Copied:
             f"{counted(len(self.backups), 'backup')} copied from {self.source} to {self.target}{zips}: {moved}. "
             f"{counted(self.same, 'backup')} had been there already."
         ]
-        lines += [f"  not copied: {name}: {why}" for name, why in (*self.left_out.items(), *self.differing.items())]
+        lines += [f"  not copied: {name}: {why}" for name, why in self.left_out.items()]
+        lines += [f"  to decide: {name}: {why}" for name, why in self.differing.items()]
         lines += [f"  DAMAGED: {what}" for what in self.damages]
         if self.damages:
             lines.append("  All else of these backups is copied. `agolkit repair` says what can be mended.")

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, partial
 from typing import Any, Literal
 
 from agolkit.errors import StoreDamaged
 from agolkit.journal import journal_lines
-from agolkit.manifest import manifest_lines
+from agolkit.manifest import manifest_lines, read_outcomes
 from agolkit.model import Blob
+from agolkit.report import REPORT
 from agolkit.store import Store
 from agolkit.store.seal import is_sealed
 
 Action = Literal["copy", "replace", "same", "keep", "leave out", "differs", "damaged"]
 """`replace`: that of the source is the later state; `keep`: that of the target is; `differs`: a person must decide."""
+
+Forgotten = Mapping[str, datetime]
+"""The ids of forgotten items, each with the last time that it was."""
 
 _NOT_COMPARED = frozenset(["tree", "own_sha256"])
 """Of `backup.json`: what says how a store shows a backup, and not what the backup is."""
@@ -44,13 +50,15 @@ class Step:
 def find_steps(source: Store, target: Store, names: Collection[str]) -> Iterator[Step]:
     """A step for each of these backups, oldest first."""
     held = {blob.sha256: blob.size for blob in target.stored()}
+    forgotten = cache(partial(forgotten_items, target))
     for name in sorted(names):
         content = source.find(f"backups/{name}/backup.json")
-        if not content:
+        if content is None and source.size(f"backups/{name}/{REPORT}") is None:
             yield Step(name, "unfinished", "leave out", _UNFINISHED)
             continue
-        if not is_sealed(content):
-            yield Step(name, "unknown", "damaged", "its backup.json was changed")
+        if not content or not is_sealed(content):
+            what = "was changed" if content else "is missing or empty"
+            yield Step(name, "unknown", "damaged", f"its backup.json {what}; agolkit repair makes it anew")
             continue
         facts = json.loads(content)
         state = str(facts["state"])
@@ -61,13 +69,31 @@ def find_steps(source: Store, target: Store, names: Collection[str]) -> Iterator
         elif "forgetting" in facts:
             yield Step(name, state, "differs", _being_forgotten(source))
         else:
-            yield _step(source, target, name, content, held)
+            yield _step(source, target, name, content, held, forgotten)
 
 
 _UNFINISHED = "its run was killed or is still at work; the next run ends it"
 
 
-def _step(source: Store, target: Store, name: str, content: bytes, held: dict[str, int]) -> Step:
+def forgotten_items(store: Store) -> Forgotten:
+    """What was forgotten in any backup of a store."""
+    found: dict[str, datetime] = {}
+    for name in store.backup_names():
+        facts = store.summary(name)
+        for note in (*facts.get("forgotten", ()), *facts.get("forgetting", {}).get("items", ())):
+            when = datetime.fromisoformat(note["when"])
+            found[note["item_id"]] = max(when, found.get(note["item_id"], when))
+    return found
+
+
+def _step(
+    source: Store,
+    target: Store,
+    name: str,
+    content: bytes,
+    held: dict[str, int],
+    forgotten: Callable[[], Forgotten],
+) -> Step:
     """The step for a finished backup; `held` gets the blobs that it brings."""
     facts = json.loads(content)
     state = str(facts["state"])
@@ -75,6 +101,8 @@ def _step(source: Store, target: Store, name: str, content: bytes, held: dict[st
     missing: dict[str, Blob] = {}
     if action in ("copy", "replace", "same"):
         try:
+            if action == "copy" and (back := _coming_back(source, facts, forgotten())):
+                return Step(name, state, "differs", _would_come_back(source, target, back))
             for blob in needed_blobs(source, facts):
                 if held.get(blob.sha256) != blob.size:
                     missing[blob.sha256] = blob
@@ -82,6 +110,21 @@ def _step(source: Store, target: Store, name: str, content: bytes, held: dict[st
             return Step(name, state, "damaged", f"its lists cannot be read: {error}")
     held |= {blob.sha256: blob.size for blob in missing.values()}
     return Step(name, state, action, reason, content, tuple(missing.values()))
+
+
+def _coming_back(source: Store, facts: Mapping[str, Any], forgotten: Forgotten) -> set[str]:
+    """Items of a backup that were forgotten in the target after it was made; what was saved again since may come."""
+    began = datetime.fromisoformat(facts["started"])
+    gone = {item_id for item_id, when in forgotten.items() if began < when}
+    return gone & {outcome.item.id for outcome in read_outcomes(source, facts["name"], only=gone)} if gone else set()
+
+
+def _would_come_back(source: Store, target: Store, item_ids: Collection[str]) -> str:
+    named = " ".join(f"--item {item_id}" for item_id in sorted(item_ids))
+    return (
+        f"items that were forgotten in {target.location} would come back; agolkit forget {source.location} {named} "
+        "removes them here too"
+    )
 
 
 def needed_blobs(store: Store, facts: Mapping[str, Any]) -> Iterator[Blob]:

@@ -74,7 +74,11 @@ class Lease:
         held = self._store.find(LOCK)
         if not self._may_take(held) or not self._store.swap(LOCK, held, self._content("held")):
             raise StoreBusy(self._busy())
-        self._store.tidy()
+        try:
+            self._store.tidy()
+        except BaseException:  # nobody would renew it, and this process lives: others had to wait until it is stale
+            self._release()
+            raise
         self._held.enter_context(self._store.reading_once())
         self._renewing.start()
         return self
@@ -85,8 +89,7 @@ class Lease:
         self._over.set()
         self._renewing.join()
         self._held.close()
-        with contextlib.suppress(StoreError):  # a lease that cannot be released goes stale; the run's own news counts
-            self._overwrite("released")
+        self._release()
 
     def check(self) -> None:
         """Raise `StoreBusy` if the lease is no longer ours: this computer slept so long that another run took over."""
@@ -101,6 +104,10 @@ class Lease:
         while not self._wait(self._over, self._interval):
             with contextlib.suppress(StoreError):  # a network share may be away for a minute; the next time is soon
                 self.renew()
+
+    def _release(self) -> None:
+        with contextlib.suppress(StoreError):  # a lease that cannot be released goes stale; the run's own news counts
+            self._overwrite("released")
 
     def _overwrite(self, state: str) -> None:
         held = self._store.find(LOCK)

@@ -321,6 +321,7 @@ def _no_run_where_conditions_are_ignored(way: Forwarder, store: BucketStore, hea
     with pytest.raises(StoreError, match="does not honour conditional requests"), store.lock("run", "somebody"):
         pass
     assert store.get("store.json") == before
+    assert store.holder() is None
 
 
 # What is wrong with the bucket, or with what was named

@@ -260,6 +260,22 @@ def test_a_backup_whose_lists_are_damaged_is_not_copied(store: LocalStore, targe
     assert [f"backups/{names[2]}/AllItems.csv: its content was changed." in ak.copy(store, other).damages] == [True]
 
 
+@pytest.mark.parametrize("left", [None, b"", b"{}"])
+def test_a_finished_backup_that_lost_its_backup_json_is_damaged(store: LocalStore, target: Store, left: bytes) -> None:
+    """It is not taken for one that a run is still making: nobody should rely on a copy without it."""
+    names = nights(store)
+    path = store.root / "backups" / names[1] / "backup.json"
+    whole = path.read_bytes()
+    path.unlink()
+    if left is not None:
+        path.write_bytes(left)
+    done = ak.copy(store, target)
+    assert (done.backups, done.left_out, done.exit_code) == ((names[0], names[2]), {}, 4)
+    assert [names[1] in said for said in done.damages] == [True]
+    path.write_bytes(whole)
+    assert ak.copy(store, target).backups == (names[1],)
+
+
 def test_what_is_put_beside_a_backup_later_is_carried(store: LocalStore, target: Store) -> None:
     """An alarm that was ended is ended in the copy too, and the notebook of a scheduled run is there."""
     names = nights(store)
