@@ -83,8 +83,8 @@ class Store(Storage):
         if content is None:
             foreign = [name for name in self.names("") if name.casefold() not in _NOT_FOREIGN]
             if foreign and not create:
-                above = [folder for folder in Path(self.location).parents if (folder / "store.json").is_file()]
-                advice = f"Did you mean {above[0]}?" if above else "Name the folder that holds store.json."
+                outer = self.outer()
+                advice = f"Did you mean {outer}?" if outer else "Name the folder that holds store.json."
                 raise StoreError(f"{self.location} is not a store (it holds {foreign[0]!r}). {advice}")
             if foreign:
                 raise StoreError(
@@ -93,6 +93,11 @@ class Store(Storage):
                 )
             if not create:
                 raise NoSuchBackup(f"There is no store at {self.location}.")
+            if outer := self.outer():
+                raise StoreError(
+                    f"{self.location} lies in the store {outer}, which removes what it does not need. Name a "
+                    f"{self.place} outside of it."
+                )
             return
         try:
             facts = json.loads(content)
@@ -104,6 +109,10 @@ class Store(Storage):
             ) from error
         if major > int(FORMAT.split(".")[0]):
             self._newer = facts["format"]
+
+    def outer(self) -> str:
+        """The store in whose folder this place lies; empty where it lies in none."""
+        return ""
 
     def bind(self, portal_id: str, portal_name: str) -> None:
         """Make this the store of one organization, on first use; `StoreError` if it is another organization's."""

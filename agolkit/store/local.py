@@ -243,7 +243,11 @@ class LocalStore(Store):
             number += 1
         return False
 
-    # Who holds it
+    # Where it lies, and who holds it
+
+    def outer(self) -> str:
+        above = self.root.resolve().parents
+        return next((str(folder) for folder in above if os.path.isfile(folder / "store.json")), "")
 
     def holder(self) -> Holder | None:
         claim = claim_of(self._path(LOCK))
