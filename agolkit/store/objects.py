@@ -242,7 +242,7 @@ class BucketStore(Store):
         from obstore.exceptions import AlreadyExistsError
 
         try:
-            with self.bucket.trouble(name):
+            with self.bucket.trouble(name, conditional=True):
                 obstore.put(self._objects, name, content, mode="create", **settings)
         except AlreadyExistsError:
             return self.size(name) == len(content)
@@ -273,11 +273,11 @@ class BucketStore(Store):
         modes: list[PutMode] = ["create"] if tag is None else [{"e_tag": tag}, {"e_tag": tag.strip('"')}]
         for mode in modes:
             try:
-                with self.bucket.trouble(name):
+                with self.bucket.trouble(name, conditional=True):
                     obstore.put(client, name, content, mode=mode)
             except (AlreadyExistsError, PreconditionError) as error:
                 if code_of(error) == "ConditionalRequestConflict":
-                    raise Unsettled(f"{name} in {self.location} is written by somebody else now.") from error
+                    raise Unsettled(f"{name} in {self.location} is written by somebody else now.") from None
             else:
                 return True
         return False
