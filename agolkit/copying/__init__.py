@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -147,7 +148,13 @@ class _Copying:
         if step.action in ("copy", "replace"):
             tree = self._tree(step.facts)
             self._damages += copy_files(
-                self._source, self._target, step, tree=tree, scratch=self._scratch, each=self._each
+                self._source,
+                self._target,
+                step,
+                tree=tree,
+                scratch=self._scratch,
+                each=self._each,
+                check=partial(self._check, now=True),
             )
         elif step.action == "same":
             self._target.flush()
