@@ -21,6 +21,11 @@ _SIGN_IN = (
     "UnrecognizedClientException",
     "401",
 )
+_NO_KEYS = (
+    *("ProfileNotFound", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
+    *("TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError"),
+)
+"""Errors of the chain of AWS, before any server is asked."""
 _FULL = ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507")
 
 _IN_TROUBLE = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
@@ -87,6 +92,9 @@ def in_words(error: Exception, location: str, key: str = "") -> StoreError:
         return StoreError(f"The store {location} cannot be used: {advice} the rights that each task needs.")
     if code in _SIGN_IN:
         advice = f"The server refused the credentials ({code}). Renew them, or check AWS_ACCESS_KEY_ID and AWS_PROFILE."
+    elif type(error).__name__ in _NO_KEYS:
+        code = type(error).__name__
+        advice = f"There are no credentials to use ({code}). Check AWS_PROFILE, and sign in again where it needs that."
     elif code in _FULL:
         return StoreFull(f"The store {location} is full. What is saved stays readable; make room and run again.")
     elif code in _ADVICE:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,3 +116,19 @@ def test_nothing_that_a_server_repeats_is_said(moto: str, echo: str, monkeypatch
         for error in raised:
             said = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
             assert [each for each in (SECRET, TOKEN, "CanonicalRequest") if each in said] == [], name
+
+
+@pytest.mark.parametrize("profile", ["broken", "unknown"])
+def test_a_profile_that_gives_no_credentials_is_said(
+    moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str
+) -> None:
+    """It is not taken for a server that does not answer, and what its program prints is not repeated."""
+    sign_in(moto, monkeypatch)
+    (tmp_path / "config").write_text(f"[profile broken]\ncredential_process = /bin/sh -c 'echo {SECRET}; exit 1'\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", profile)
+    with pytest.raises(StoreError, match=r"no credentials to use .* Check AWS_PROFILE") as raised:
+        open_store("s3://some-bucket/agol")
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
