@@ -17,7 +17,7 @@ from agolkit.holdings import Holdings
 from agolkit.model import counted, in_bytes
 from agolkit.retention import ZIP, Candidate, Keep, ZipCandidate, reasons_to_keep, reasons_to_keep_zips
 from agolkit.store import Lease, Store
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.store.holder import user_name
 from agolkit.store.removal import begin_removal, drop_tree, finish_removals, tree_folders
 from agolkit.store.tiers import side_by_side

@@ -15,7 +15,7 @@ from agolkit.manifest import read_outcomes
 from agolkit.model import Outcome, counted, in_bytes
 from agolkit.prices import Prices, in_dollars
 from agolkit.store import Store
-from agolkit.store.base import Stored, blob_key
+from agolkit.store.blobs import Stored, blob_key
 from agolkit.store.tiers import side_by_side
 
 LOOK_EVERY = 900.0

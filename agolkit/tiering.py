@@ -23,7 +23,7 @@ from agolkit.errors import UsageError
 from agolkit.model import counted, in_bytes
 from agolkit.prices import DAYS_A_MONTH, Prices, in_dollars
 from agolkit.retention import PERIODS, Candidate, Keep, ZipCandidate, duration, reasons_to_keep
-from agolkit.store.base import Stored
+from agolkit.store.blobs import Stored
 from agolkit.store.bucket import ARCHIVED
 
 DAY = timedelta(days=1)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,7 @@ from agolkit.errors import Archived, NoSuchBackup, StoreBusy, StoreDamaged, Stor
 from agolkit.manifest import read_outcomes
 from agolkit.model import Blob, counted, in_bytes
 from agolkit.store import Lease, Store
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.store.holder import user_name
 
 if TYPE_CHECKING:
@@ -147,7 +148,13 @@ class _Copying:
         if step.action in ("copy", "replace"):
             tree = self._tree(step.facts)
             self._damages += copy_files(
-                self._source, self._target, step, tree=tree, scratch=self._scratch, each=self._each
+                self._source,
+                self._target,
+                step,
+                tree=tree,
+                scratch=self._scratch,
+                each=self._each,
+                check=partial(self._check, now=True),
             )
         elif step.action == "same":
             self._target.flush()

@@ -32,9 +32,18 @@ Each = Callable[[Callable[[str], str], Iterable[str]], Iterator[str]]
 
 
 def copy_files(
-    source: Store, target: Store, step: Step, *, tree: Literal["links", "copy", "none"], scratch: Path, each: Each
+    source: Store,
+    target: Store,
+    step: Step,
+    *,
+    tree: Literal["links", "copy", "none"],
+    scratch: Path,
+    each: Each,
+    check: Callable[[], None],
 ) -> list[str]:
     """Bring the files of a backup and show its tree; what of them is not what `backup.json` names, in words.
+
+    `check` raises where the stores are not held any more: asked last before the backup counts as complete.
 
     Raises
     ------
@@ -64,6 +73,7 @@ def copy_files(
     target.flush()
     if source.find(f"backups/{name}/{WHOLE}") != step.content:
         raise StoreError(f"The backup {name} was changed in {source.location} while it was copied. Copy again.")
+    check()
     facts.pop("own_sha256")
     target.put(f"backups/{name}/{WHOLE}", sealed({**facts, "tree": tree}))
     return damages

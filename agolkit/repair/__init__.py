@@ -95,7 +95,10 @@ def _steps(store: Store, deep: bool, other: Store | None) -> Iterator[Mend]:
         content, mends = look_at_lists(store, name, deep=deep, other=other, portal=portal)
         contents += [content] if content else []
         yield from mends
+    store.survey()  # it may have been open for weeks
     bad = find_bad(store, contents, deep=deep)
+    if bad and other:
+        other.survey()
     yield from mend_blobs(store, bad, other)
     yield from mend_trees(store, contents, deep=deep, bad=bad.keys())
 

@@ -18,7 +18,7 @@ from agolkit.model import Blob
 from agolkit.repair.findings import Action, Finding, Mend
 from agolkit.repair.lists import Content
 from agolkit.store import Draft, Spool, Store
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.store.spool import CHUNK, copy_hashed
 
 THREADS = 8

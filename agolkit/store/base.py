@@ -17,19 +17,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from agolkit import layout
 from agolkit.errors import NoSuchBackup, StoreBusy, StoreDamaged, StoreError
 from agolkit.model import Blob, to_stamp
 from agolkit.progress import beat
+from agolkit.store.blobs import BLOB_NAME, Stored, blob_key
 from agolkit.store.draft import Draft, reopened
 from agolkit.store.holder import Holder
 from agolkit.store.lease import Lease, find_holder, release, utc_now
 from agolkit.store.readme import README
 from agolkit.store.spool import CHUNK, Spool, copy_hashed
 from agolkit.store.storage import Storage
-from agolkit.store.tiers import Thaw
 from agolkit.store.version import FORMAT, agolkit_version
 
 if TYPE_CHECKING:
@@ -38,25 +38,11 @@ if TYPE_CHECKING:
 Tree = Literal["auto", "copy", "none"]
 
 _BLOB_FOLDER = re.compile("[0-9a-f]{2}")
-BLOB_NAME = re.compile(r"([0-9a-f]{64})(\.\d+)?")
 
 # What may lie in a folder that is still free to become a store.
 _NOT_FOREIGN = frozenset(
     ["lock", "lock.next", "store.json.next", "readme.txt", "readme.txt.next", "incoming"]
 ) | frozenset([".ds_store", "thumbs.db", "desktop.ini", "lost+found"])
-
-
-class Stored(NamedTuple):
-    """A blob as it lies in a store."""
-
-    sha256: str
-    size: int
-    tier: str = ""
-    """The class of storage, as S3 names it (`STANDARD`, `DEEP_ARCHIVE`); empty where there are none."""
-    written: datetime | None = None
-    """When it was written, or moved to its class; `None` where that is not known."""
-    thaw: Thaw = Thaw()
-    """How far it has been asked back, where it is archived."""
 
 
 class Store(Storage):
@@ -88,8 +74,8 @@ class Store(Storage):
         if content is None:
             foreign = [name for name in self.names("") if name.casefold() not in _NOT_FOREIGN]
             if foreign and not create:
-                above = [folder for folder in Path(self.location).parents if (folder / "store.json").is_file()]
-                advice = f"Did you mean {above[0]}?" if above else "Name the folder that holds store.json."
+                outer = self.outer()
+                advice = f"Did you mean {outer}?" if outer else "Name the folder that holds store.json."
                 raise StoreError(f"{self.location} is not a store (it holds {foreign[0]!r}). {advice}")
             if foreign:
                 raise StoreError(
@@ -98,6 +84,11 @@ class Store(Storage):
                 )
             if not create:
                 raise NoSuchBackup(f"There is no store at {self.location}.")
+            if outer := self.outer():
+                raise StoreError(
+                    f"{self.location} lies in the store {outer}, which removes what it does not need. Name a "
+                    f"{self.place} outside of it."
+                )
             return
         try:
             facts = json.loads(content)
@@ -109,6 +100,10 @@ class Store(Storage):
             ) from error
         if major > int(FORMAT.split(".")[0]):
             self._newer = facts["format"]
+
+    def outer(self) -> str:
+        """The store in whose folder this place lies; empty where it lies in none."""
+        return ""
 
     def bind(self, portal_id: str, portal_name: str) -> None:
         """Make this the store of one organization, on first use; `StoreError` if it is another organization's."""
@@ -385,11 +380,6 @@ class Store(Storage):
             with self._finished:
                 self._in_work.remove(sha256)
                 self._finished.notify_all()
-
-
-def blob_key(sha256: str, number: int = 1) -> str:
-    """The key of a blob; from `number` 2 on, of a copy that takes the links for which the blob has no room."""
-    return f"blobs/{sha256[:2]}/{sha256}" + (f".{number}" if number > 1 else "")
 
 
 def _to_json(facts: dict[str, Any]) -> bytes:

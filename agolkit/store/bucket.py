@@ -128,9 +128,9 @@ class Bucket:
                 self.client = self._client(region)
         self.is_amazon = _is_amazon(self.client)
 
-    def trouble(self, key: str = "") -> refusals:
+    def trouble(self, key: str = "", *, conditional: bool = False) -> refusals:
         """Says what went wrong with the bucket, or with a key of it, for a `with` block."""
-        return refusals(self.location, key)
+        return refusals(self.location, key, conditional=conditional)
 
     def _headers(self) -> Mapping[str, str]:
         """Those of what the server says about the bucket."""

@@ -20,7 +20,8 @@ from typing import IO, TypeVar
 from agolkit import layout
 from agolkit.errors import CheckFailed, StoreError, StoreFull
 from agolkit.model import in_bytes
-from agolkit.store.base import Store, blob_key
+from agolkit.store.base import Store
+from agolkit.store.blobs import blob_key
 from agolkit.store.claim import claim_of, find_claimer, holds, remove_left, take
 from agolkit.store.flushing import flush_file, flush_folder, private, write_new
 from agolkit.store.holder import Holder
@@ -243,7 +244,11 @@ class LocalStore(Store):
             number += 1
         return False
 
-    # Who holds it
+    # Where it lies, and who holds it
+
+    def outer(self) -> str:
+        above = self.root.resolve().parents
+        return next((str(folder) for folder in above if os.path.isfile(folder / "store.json")), "")
 
     def holder(self) -> Holder | None:
         claim = claim_of(self._path(LOCK))

@@ -16,7 +16,8 @@ from agolkit.errors import CheckFailed, StoreError
 from agolkit.model import Blob
 from agolkit.progress import beat
 from agolkit.store import tiers
-from agolkit.store.base import BLOB_NAME, Store, Stored, blob_key
+from agolkit.store.base import Store
+from agolkit.store.blobs import BLOB_NAME, Stored, blob_key
 from agolkit.store.bucket import ARCHIVED, TOGETHER, Bucket, BucketSettings, split_location
 from agolkit.store.reader import Reader
 from agolkit.store.refusals import Unsettled, code_of
@@ -286,7 +287,7 @@ class BucketStore(Store):
         from obstore.exceptions import AlreadyExistsError
 
         try:
-            with self.bucket.trouble(name):
+            with self.bucket.trouble(name, conditional=True):
                 obstore.put(self._objects, name, content, mode="create", **settings)
         except AlreadyExistsError:
             return self.size(name) == len(content)
@@ -317,11 +318,11 @@ class BucketStore(Store):
         modes: list[PutMode] = ["create"] if tag is None else [{"e_tag": tag}, {"e_tag": tag.strip('"')}]
         for mode in modes:
             try:
-                with self.bucket.trouble(name), self._remembered.changing(name):
+                with self.bucket.trouble(name, conditional=True), self._remembered.changing(name):
                     obstore.put(client, name, content, mode=mode)
             except (AlreadyExistsError, PreconditionError) as error:
                 if code_of(error) == "ConditionalRequestConflict":
-                    raise Unsettled(f"{name} in {self.location} is written by somebody else now.") from error
+                    raise Unsettled(f"{name} in {self.location} is written by somebody else now.") from None
             else:
                 return True
         return False

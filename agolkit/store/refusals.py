@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from types import TracebackType
 
@@ -20,6 +21,11 @@ _SIGN_IN = (
     "UnrecognizedClientException",
     "401",
 )
+_NO_KEYS = (
+    *("ProfileNotFound", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
+    *("TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError"),
+)
+"""Errors of the chain of AWS, before any server is asked."""
 _FULL = ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507")
 
 _IN_TROUBLE = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
@@ -27,7 +33,7 @@ _IN_TROUBLE = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeou
 _ADVICE = {
     "NoSuchBucket": "There is no such bucket. Make it first; `agolkit bucket-policy` prints how.",
     "RequestTimeTooSkewed": "The clock of this computer is wrong. Set it right.",
-    "PermanentRedirect": "The bucket is in another region. Set AWS_REGION.",
+    "PermanentRedirect": "The server sends us elsewhere. Set AWS_REGION, or write its address with https.",
     "AuthorizationHeaderMalformed": "The bucket is in another region. Set AWS_REGION.",
     "SlowDown": "The server asks to slow down, for minutes. Try again later.",
     "KMS.DisabledException": "The key that encrypts it is disabled.",
@@ -39,14 +45,17 @@ class Unsettled(StoreError):
 
 
 class refusals:  # noqa: N801  it is used like a function
-    """For a `with` block: an error of the object store's libraries becomes one of ours.
+    """For a `with` block: an error of the object store's libraries becomes one of ours, and its text is told nobody: a
+    server may repeat there what it was sent, with the session's token.
 
-    What is an answer stays: `FileNotFoundError`, and that a condition does not hold.
+    What is an answer is raised as such: `FileNotFoundError`, and in a `conditional` block that the condition does not
+    hold.
     """
 
-    def __init__(self, location: str, key: str = "") -> None:
+    def __init__(self, location: str, key: str = "", *, conditional: bool = False) -> None:
         self._location = location
         self._key = key
+        self._conditional = conditional
 
     def __enter__(self) -> None:
         pass
@@ -56,9 +65,10 @@ class refusals:  # noqa: N801  it is used like a function
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, AgolkitError) and _is_theirs(error):
             code = code_of(error)
-            if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
-                return
-            if type(error).__name__ in ("AlreadyExistsError", "PreconditionError"):
+            is_answer = _operation(error) not in ("PUT", "POST")  # to these it means that an upload was ended
+            if isinstance(error, FileNotFoundError) and code != "NoSuchBucket" and is_answer:
+                raise FileNotFoundError(errno.ENOENT, "it is not there", self._key) from None
+            if self._conditional and type(error).__name__ in ("AlreadyExistsError", "PreconditionError"):
                 return
             raise in_words(error, self._location, self._key) from None
 
@@ -82,6 +92,9 @@ def in_words(error: Exception, location: str, key: str = "") -> StoreError:
         return StoreError(f"The store {location} cannot be used: {advice} the rights that each task needs.")
     if code in _SIGN_IN:
         advice = f"The server refused the credentials ({code}). Renew them, or check AWS_ACCESS_KEY_ID and AWS_PROFILE."
+    elif type(error).__name__ in _NO_KEYS:
+        code = type(error).__name__
+        advice = f"There are no credentials to use ({code}). Check AWS_PROFILE, and sign in again where it needs that."
     elif code in _FULL:
         return StoreFull(f"The store {location} is full. What is saved stays readable; make room and run again.")
     elif code in _ADVICE:
@@ -96,6 +109,8 @@ def in_words(error: Exception, location: str, key: str = "") -> StoreError:
 
 def code_of(error: Exception) -> str:
     """The server's own word for an error, or its HTTP status; empty where no answer came."""
+    if isinstance(error, RecursionError):  # boto3 follows where it is sent, without end
+        return "PermanentRedirect"
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
         code = str(answer.get("Error", {}).get("Code", ""))
@@ -108,9 +123,10 @@ def code_of(error: Exception) -> str:
 
 
 def _is_theirs(error: Exception) -> bool:
-    return type(error).__module__.split(".")[0] in ("obstore", "botocore", "boto3", "s3transfer") or (
-        isinstance(error, FileNotFoundError) and error.errno is None
-    )
+    if isinstance(error, OSError):  # obstore says in this way what goes wrong while it writes; a disk gives a number
+        return error.errno is None
+    libraries = ("obstore", "botocore", "boto3", "s3transfer")
+    return isinstance(error, RecursionError) or type(error).__module__.split(".")[0] in libraries
 
 
 def _operation(error: Exception) -> str:

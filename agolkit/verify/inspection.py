@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from agolkit.model import Blob, Item
-from agolkit.store.base import Store, blob_key
+from agolkit.store.base import Store
+from agolkit.store.blobs import blob_key
 from agolkit.verify.near import Near
 from agolkit.verify.report import Damage
 

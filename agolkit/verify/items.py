@@ -8,7 +8,7 @@ from agolkit.errors import StoreDamaged
 from agolkit.kinds.feature_service.proofs import service_troubles
 from agolkit.layout import tree_path
 from agolkit.model import Outcome, Part
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.verify.contents import OPAQUE, trouble_inside
 from agolkit.verify.inspection import Inspection
 

@@ -25,7 +25,7 @@ from agolkit.sandbox import Sandbox
 from agolkit.store import BucketSettings, Spool, open_store
 from agolkit.store import bucket as bucket_module
 from agolkit.store import objects as objects_module
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.store.bucket import split_location
 from agolkit.store.objects import AT_ONCE, BucketStore
 from agolkit.verify import near as near_module

@@ -19,7 +19,7 @@ from agolkit.manifest import read_outcomes
 from agolkit.sandbox import Fault, Sandbox, city
 from agolkit.sandbox.organization import Bytes, Item, Layer
 from agolkit.store import Store
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 
 TYPES = ["Web Map", "Dashboard", "Feature Service", "PDF"]
 ROW = ["part", "where", "change", "before", "after"]

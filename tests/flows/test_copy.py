@@ -16,7 +16,7 @@ from agolkit.cli import main
 from agolkit.errors import NoSuchBackup, StoreBusy, StoreError, UsageError
 from agolkit.manifest import read_outcomes
 from agolkit.store import Draft, Lease, LocalStore, Store, open_store
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.store.removal import begin_removal, drop_tree
 
 KINDS = ["local", "moto", pytest.param("ceph", marks=pytest.mark.ceph)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import IO
 
 import pytest
 from cut_off import Failing, PowerCut
@@ -12,6 +13,7 @@ from dated import save
 from saved import files_below
 
 import agolkit as ak
+from agolkit.errors import StoreBusy
 from agolkit.manifest import read_outcomes
 from agolkit.store import Lease, LocalStore
 from agolkit.unneeded import find_needed
@@ -80,3 +82,23 @@ def test_the_first_copy_may_be_cut_off_at_any_step(tmp_path: Path) -> None:
             assert_sound(store)
         ak.copy(source, store)
         assert content(store) == content(undisturbed), f"cut after {lasts} changes"
+
+
+def test_a_copy_that_lost_its_hold_completes_no_backup(tmp_path: Path) -> None:
+    """While this computer slept, another run may have removed the files that nothing in the target named yet."""
+    store, target = LocalStore(tmp_path / "source"), LocalStore(tmp_path / "target")
+    name = save(store, 0, {"a": "same"})
+
+    class Slept(LocalStore):
+        def open(self, key: str) -> IO[bytes]:
+            if key.endswith("report.html"):
+                with Lease(LocalStore(target.root), "another", "somebody", stale_after=0):
+                    pass
+            return super().open(key)
+
+    source = Slept(store.root)
+    source.inspect(create=False)
+    with pytest.raises(StoreBusy, match="lost its hold"):
+        ak.copy(source, target)
+    assert target.summary(name)["state"] == "unfinished"
+    assert ak.copy(store, target).backups == (name,)

@@ -25,7 +25,7 @@ from agolkit.options import BackupOptions
 from agolkit.progress import Event
 from agolkit.sandbox import Sandbox
 from agolkit.store import Draft, Store
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.store.seal import sealed
 from agolkit.verify import verify
 

@@ -23,7 +23,7 @@ from agolkit.manifest import read_outcomes
 from agolkit.model import Outcome, Part, Result
 from agolkit.sandbox import Sandbox
 from agolkit.store import Lease, LocalStore, open_store
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.store.seal import is_sealed, sealed
 from agolkit.unneeded import find_needed
 

@@ -16,7 +16,7 @@ import agolkit as ak
 from agolkit.errors import StoreError
 from agolkit.manifest import read_outcomes
 from agolkit.store import Lease, LocalStore
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 
 
 def made(root: Path) -> LocalStore:

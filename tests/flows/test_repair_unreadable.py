@@ -14,7 +14,7 @@ from saved import files_below
 import agolkit as ak
 from agolkit.manifest import read_outcomes
 from agolkit.store import LocalStore
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 
 
 class Refusing(io.BytesIO):

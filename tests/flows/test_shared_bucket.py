@@ -5,9 +5,13 @@ from __future__ import annotations
 import boto3
 import pytest
 from buckets import new_bucket, sign_in
+from dated import save
 
+import agolkit as ak
 from agolkit.errors import StoreError
+from agolkit.manifest import read_outcomes
 from agolkit.store import open_store
+from agolkit.store.blobs import blob_key
 
 PORTAL = "0123456789abcdef", "Smallville"
 
@@ -57,3 +61,18 @@ def test_uploads_of_a_store_below_another_are_not_ended(bucket: str) -> None:
     with outer.lock("run", "somebody"):
         left = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
     assert [each["Key"] for each in left] == ["inner/blobs/aa/x", "inner/zips/x.zip"]
+
+
+def test_a_repair_sees_what_came_since_the_store_was_opened(bucket: str) -> None:
+    """A notebook keeps stores open for weeks, and knows from its last look what was there: that is looked up anew."""
+    store, other = open_store(f"s3://{bucket}/one"), open_store(f"s3://{bucket}/other")
+    for each in (store, other):
+        ak.verify(each, save(each, 0, {"a": "old"}))
+    name = save(open_store(store.location), 1, {"a": "new"})
+    ak.copy(open_store(store.location), open_store(other.location))
+    blob = read_outcomes(store, name)[0].parts[1].blob
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"one/{blob_key(blob.sha256)}", Body=bytes(blob.size))
+    assert list(ak.plan_repair(store, deep=True)["action"]) == ["set aside"]
+    assert list(ak.plan_repair(store, deep=True, other=other)["action"]) == ["restore"]
+    assert ak.repair(store, deep=True, other=other).exit_code == 0
+    assert ak.verify(store, name, deep=True).ok

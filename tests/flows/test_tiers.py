@@ -16,7 +16,7 @@ import agolkit as ak
 from agolkit.errors import MayNotRemove, StoreError, UsageError
 from agolkit.model import Blob
 from agolkit.store import BucketSettings, LocalStore, Store, open_store
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.tiering import Fate
 
 KINDS = ["moto", pytest.param("ceph", marks=pytest.mark.ceph)]

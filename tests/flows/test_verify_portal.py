@@ -15,7 +15,7 @@ from agolkit.errors import StoreError, UsageError
 from agolkit.sandbox import Fault, Sandbox, city
 from agolkit.sandbox.organization import Bytes, Item, Layer, Organization
 from agolkit.store import Store
-from agolkit.store.base import blob_key
+from agolkit.store.blobs import blob_key
 from agolkit.verify import Difference, verify
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agolkit.errors import UsageError
 from agolkit.prices import GB, Prices
 from agolkit.retention import Candidate, Keep
-from agolkit.store.base import Stored
+from agolkit.store.blobs import Stored
 from agolkit.tiering import FOREVER, Archive, Fate, Tiering, kept_until, plan_tiers, read_rules
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
