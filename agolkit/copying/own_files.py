@@ -60,7 +60,7 @@ def copy_files(
         bring(FIRST)
         target.flush()
     damages = list(filter(None, each(bring, paths)))
-    _show_tree(source, target, name, tree)
+    show_tree(source, target, name, tree)
     target.flush()
     if source.find(f"backups/{name}/{WHOLE}") != step.content:
         raise StoreError(f"The backup {name} was changed in {source.location} while it was copied. Copy again.")
@@ -107,7 +107,7 @@ def _own_paths(store: Store, name: str) -> Iterator[str]:
             yield each
 
 
-def _show_tree(source: Store, target: Store, name: str, tree: Literal["links", "copy", "none"]) -> None:
+def show_tree(source: Store, target: Store, name: str, tree: Literal["links", "copy", "none"]) -> None:
     """Show what was saved as a run does; what is damaged in the source is not shown."""
     draft = Draft(target, name, tree=tree)
     for outcome in read_outcomes(source, name) if tree != "none" else ():
