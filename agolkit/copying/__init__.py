@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agolkit.copying.copied import Copied
-from agolkit.copying.own_files import copy_added, copy_files, show_tree
+from agolkit.copying.own_files import complete_tree, copy_added, copy_files
 from agolkit.copying.steps import Step, find_steps, forgotten_items
 from agolkit.copying.zips import copy_zip, holds_forgotten, zips_left, zips_to_copy
 from agolkit.errors import Archived, NoSuchBackup, StoreBusy, StoreDamaged, StoreError, UsageError
@@ -163,7 +163,7 @@ class _Copying:
             self._target.flush()
             copy_added(self._source, self._target, step, self._scratch)
             if self._moved:  # what was damaged, or in an archive, when this backup was copied
-                show_tree(self._source, self._target, step.name, self._target.summary(step.name)["tree"])
+                complete_tree(self._source, self._target, step.name)
         elif step.action == "damaged":
             self._damages.append(f"The backup {step.name} is not copied: {step.reason}")
 

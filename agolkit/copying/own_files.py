@@ -60,7 +60,7 @@ def copy_files(
         bring(FIRST)
         target.flush()
     damages = list(filter(None, each(bring, paths)))
-    show_tree(source, target, name, tree)
+    _show_tree(source, target, name, tree)
     target.flush()
     if source.find(f"backups/{name}/{WHOLE}") != step.content:
         raise StoreError(f"The backup {name} was changed in {source.location} while it was copied. Copy again.")
@@ -76,6 +76,16 @@ def copy_added(source: Store, target: Store, step: Step, scratch: Path) -> None:
         if path in names and path not in held:
             bring_file(source, target, step.name, path, step.facts, scratch)
             target.flush()
+
+
+def complete_tree(source: Store, target: Store, name: str) -> None:
+    """Show in the tree of the target what was not there when the backup was copied; what is shown stays."""
+    draft = Draft(target, name, tree=target.summary(name)["tree"])
+    for outcome in read_outcomes(source, name) if draft.tree != "none" else ():
+        for part in outcome.parts:
+            path = tree_path(outcome.item, part)
+            if target.size(f"backups/{name}/{path}") is None and target.at_hand(part.blob):
+                draft.link(path, part.blob)
 
 
 def bring_file(source: Store, target: Store, name: str, path: str, facts: Mapping[str, Any], scratch: Path) -> str:
@@ -107,7 +117,7 @@ def _own_paths(store: Store, name: str) -> Iterator[str]:
             yield each
 
 
-def show_tree(source: Store, target: Store, name: str, tree: Literal["links", "copy", "none"]) -> None:
+def _show_tree(source: Store, target: Store, name: str, tree: Literal["links", "copy", "none"]) -> None:
     """Show what was saved as a run does; what is damaged in the source is not shown."""
     draft = Draft(target, name, tree=tree)
     for outcome in read_outcomes(source, name) if tree != "none" else ():
