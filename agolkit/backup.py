@@ -103,7 +103,7 @@ def backup(
     ):
         tell("begun", run_id=run_id, scope=options.scope_name, agolkit=agolkit_version())
         if is_new:
-            news(Event("plan", f"A new store was begun in {store.location}: there was none. Is that the right folder?"))
+            news(Event("plan", f"A new store was begun in {store.location}: there was none. Is that the right place?"))
         if not portal.renewable:
             news(Event("inventory", of_sign_in(portal).text))
         known = look_back(store, options, started)

@@ -90,7 +90,8 @@ class Projection:
 def project(sizes: pandas.DataFrame, limit: int = LIMIT) -> Projection:
     """When the backups that `list_sizes` lists reach a limit, as far as the past tells: an estimate by straight lines.
 
-    The pace is that between the oldest and the newest backup; the first one of all is no growth.
+    The pace is that between the oldest and the newest backup, taken for a day at least; the first one of all
+    is no growth.
     """
     total = int(sizes["new_bytes"].sum())
     backups = (
@@ -99,9 +100,9 @@ def project(sizes: pandas.DataFrame, limit: int = LIMIT) -> Projection:
     if len(backups) < 2:
         return Projection(total, limit, 0.0, 0.0, None, None)
     newest: datetime = backups["started"].max().to_pydatetime()
-    days = (newest - backups["started"].min()) / timedelta(days=1)
-    added = float(backups["new_bytes"].iloc[1:].sum()) / days if days else 0.0
-    leaving = float(backups["last_bytes"].iloc[:-1].sum()) / days if days else 0.0
+    days = max(1.0, (newest - backups["started"].min()) / timedelta(days=1))
+    added = float(backups["new_bytes"].iloc[1:].sum()) / days
+    leaving = float(backups["last_bytes"].iloc[:-1].sum()) / days
 
     def reached(pace: float) -> datetime | None:
         if total >= limit:

@@ -62,7 +62,8 @@ class Thaw:
             return f"Nothing of this in the backup {self.backup} lies in the archive: it can be read."
         lines = []
         if self.frozen:
-            done = "is asked back" if self.asked else "would be asked back"
+            are = "is" if self.frozen == 1 else "are"
+            done = f"{are} asked back" if self.asked else "would be asked back"
             what = f"{counted(self.frozen, 'file')}, {in_bytes(self.frozen_bytes)}"
             hours = f"{self.hours[0]} to {self.hours[1]} hours"
             lines.append(

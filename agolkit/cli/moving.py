@@ -57,7 +57,10 @@ def repair(store: str, other: str | None, deep: bool, yes: bool, as_json: bool) 
         console.say(json.dumps(done.to_json()) if as_json else done)
         return done.exit_code
     plan = ak.plan_repair(opened, deep=deep, other=copied)
+    if not len(plan) and not as_json:
+        console.say(f"Nothing is damaged in {opened.location}.")
+        return 0
     console.show_table(plan, ["where", "title", "what", "action", "how"], as_json)
-    if len(plan) and not as_json:
+    if not as_json:
         console.say("\nNothing was changed; --yes does it. --json shows all of it, with the backups.")
     return StoreDamaged.exit_code if len(plan) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import time
 import uuid
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agolkit.copying.copied import Copied
-from agolkit.copying.own_files import copy_added, copy_files
+from agolkit.copying.own_files import complete_tree, copy_added, copy_files
 from agolkit.copying.steps import Step, find_steps, forgotten_items
 from agolkit.copying.zips import copy_zip, holds_forgotten, zips_left, zips_to_copy
 from agolkit.errors import Archived, NoSuchBackup, StoreBusy, StoreDamaged, StoreError, UsageError
@@ -32,6 +33,7 @@ THREADS = 8
 BATCH = 64
 """Files that are on their way until the leases are looked at again."""
 CHECK_SECONDS = 30.0
+FROZEN = "it lies in an archive"
 
 
 def plan_copy(source: Store, target: Store, backups: Collection[str] = ()) -> pandas.DataFrame:
@@ -75,7 +77,8 @@ def copy(
 
     Only files that the target lacks are transferred, each with its hash checked. Backups come oldest first, each
     complete before the next, so that the target is a store at any moment; a copy that was interrupted is gone on with
-    by calling it again. A damaged file of the source costs no other: the backups that need it are copied without it.
+    by calling it again. A damaged file of the source, or one in an archive, costs no other: the backups that need it
+    are copied without it.
     Nothing of the target is removed but what a later state of a backup does not list any more.
 
     Parameters
@@ -131,6 +134,8 @@ class _Copying:
         self._moved: list[Blob] = []
         self._zips = 0
         self._withheld: dict[str, str] = {}
+        self._frozen: dict[str, str] = {}
+        """What has to be asked back before it can be copied, by the name of its backup or the key of its zip."""
         self._damages: list[str] = []
         self._lost: dict[str, str] = {}
         """What is wrong with blobs of the source that could not be copied, by hash."""
@@ -139,11 +144,16 @@ class _Copying:
         """Do what one step says; what ends it is raised when no file is on its way any more."""
         self._steps.append(step)
         missing = {blob.sha256: blob for blob in step.missing}
+        frozen = []
         for sha256, trouble in zip(missing, self._each(self._move, missing), strict=True):
-            if trouble:
+            if trouble == FROZEN:
+                frozen.append(missing[sha256])
+            elif trouble:
                 self._lost[sha256] = trouble
             else:
                 self._moved.append(missing[sha256])
+        if frozen:
+            self._frozen[step.name] = _ask_back(self._source, step.name, frozen)
         self._check(now=True)
         if step.action in ("copy", "replace"):
             tree = self._tree(step.facts)
@@ -159,6 +169,8 @@ class _Copying:
         elif step.action == "same":
             self._target.flush()
             copy_added(self._source, self._target, step, self._scratch)
+            if self._moved:  # what was damaged, or in an archive, when this backup was copied
+                complete_tree(self._source, self._target, step.name)
         elif step.action == "damaged":
             self._damages.append(f"The backup {step.name} is not copied: {step.reason}")
 
@@ -176,7 +188,9 @@ class _Copying:
                     continue
                 copy_zip(self._source, self._target, published, self._check)
                 self._zips += 1
-            except (Archived, StoreDamaged) as error:
+            except Archived:
+                self._frozen[published.key] = f"{FROZEN}. Ask it back in the console of the bucket, then copy again"
+            except StoreDamaged as error:
                 self._damages.append(str(error))
 
     def report(self) -> Copied:
@@ -193,6 +207,7 @@ class _Copying:
             left_out={each.name: each.reason for each in self._steps if each.action in ("leave out", "keep")}
             | self._withheld,
             differing={each.name: each.reason for each in self._steps if each.action == "differs"}
+            | self._frozen
             | dict(self._zips_to_remove()),
             damages=(*self._damages, *self._lost_blobs()),
         )
@@ -201,7 +216,9 @@ class _Copying:
         """Copy one blob; why not, where the source has it no more as it was."""
         try:
             spool = self._source.copied(sha256, self._scratch)
-        except (Archived, StoreDamaged) as error:
+        except Archived:
+            return FROZEN
+        except StoreDamaged as error:
             return str(error)
         with spool:
             self._target.add_blob(spool)
@@ -280,6 +297,12 @@ def _held(stack: ExitStack, store: Store, *, must: bool) -> Lease | None:
         if must:
             raise
         return None
+
+
+def _ask_back(source: Store, backup: str, blobs: Collection[Blob]) -> str:
+    what = f"{counted(len(blobs), 'file')}, {in_bytes(sum(blob.size for blob in blobs))}"
+    command = shlex.join(["agolkit", "thaw", source.location, backup])
+    return f"{what}, not copied, because that lies in an archive. Ask for it, then copy again: {command}"
 
 
 def _can_link(store: Store) -> bool:

@@ -32,7 +32,8 @@ class Copied:
     """Why a backup (its name) or a zip (its key) was not copied, where that is no fault: the backup is not finished, or
     the target is ahead."""
     differing: Mapping[str, str]
-    """What a person has to decide on: of a backup (its name) that was not copied, of a zip (its key) of the target."""
+    """What a person has to decide on: of a backup (its name) that was not copied, or whose archived files were not; of
+    a zip (its key) that lies in an archive, or of one of the target."""
     damages: tuple[str, ...]
     """What is missing or damaged in the source, and therefore in the copy."""
 

@@ -88,6 +88,16 @@ def copy_added(source: Store, target: Store, step: Step, scratch: Path) -> None:
             target.flush()
 
 
+def complete_tree(source: Store, target: Store, name: str) -> None:
+    """Show in the tree of the target what was not there when the backup was copied; what is shown stays."""
+    draft = Draft(target, name, tree=target.summary(name)["tree"])
+    for outcome in read_outcomes(source, name) if draft.tree != "none" else ():
+        for part in outcome.parts:
+            path = tree_path(outcome.item, part)
+            if target.size(f"backups/{name}/{path}") is None and target.at_hand(part.blob):
+                draft.link(path, part.blob)
+
+
 def bring_file(source: Store, target: Store, name: str, path: str, facts: Mapping[str, Any], scratch: Path) -> str:
     """Copy one file of a backup; where it is not the one that `backup.json` names, what is wrong, in words."""
     key = f"backups/{name}/{path}"

@@ -180,7 +180,9 @@ def _later(ours: Mapping[str, Any], theirs: Mapping[str, Any], target: Store) ->
     if ended != ended_there:
         return ("replace", "it was taken up since") if ended > ended_there else ("keep", "it was taken up there")
     if ("repaired" in ours) != ("repaired" in theirs):
-        return ("keep", "it was repaired here") if "repaired" in ours else ("replace", "it was repaired there")
+        if "repaired" in ours:
+            return "keep", "it was repaired in the first store alone; the copy stays"
+        return "replace", "it was repaired in the copy alone; it gets the first store's state"
     return "differs", "its backup.json says something else there; verify both"
 
 

@@ -343,7 +343,10 @@ def _session() -> Any:
         import boto3
         import obstore  # noqa: F401  said now, and not when the first blob is saved
     except ImportError as error:
-        raise UsageError("Stores in a bucket need more packages: pip install 'agolkit[s3]'.") from error
+        raise UsageError(
+            "Stores in a bucket need more packages: pip install 'agolkit[s3]' (in a source checkout: "
+            "pip install '.[s3]')."
+        ) from error
     session = boto3.Session()
     if session.region_name is None:
         session = boto3.Session(region_name="us-east-1")  # the bucket itself tells its own

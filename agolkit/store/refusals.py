@@ -31,7 +31,7 @@ _FULL = ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507")
 _IN_TROUBLE = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
 
 _ADVICE = {
-    "NoSuchBucket": "There is no such bucket. Make it first; `agolkit bucket-policy` prints how.",
+    "NoSuchBucket": "There is no such bucket. agolkit makes none: make it first, as docs/s3.md says.",
     "RequestTimeTooSkewed": "The clock of this computer is wrong. Set it right.",
     "PermanentRedirect": "The server sends us elsewhere. Set AWS_REGION, or write its address with https.",
     "AuthorizationHeaderMalformed": "The bucket is in another region. Set AWS_REGION.",
@@ -77,9 +77,10 @@ def in_words(error: Exception, location: str, key: str = "") -> StoreError:
     """The error to raise for what happened to a store in a bucket, or to a key of it."""
     code = code_of(error)
     if code in ("InvalidObjectState", "ObjectNotInActiveTierError"):
+        way = "in the console of the bucket" if key.startswith("zips/") else "with `agolkit thaw`"
         return Archived(
-            f"{key or 'A file'} in {location} lies in the archive and cannot be read now. Ask it back with "
-            "`agolkit thaw`, wait until it is there, and try again."
+            f"{key or 'A file'} in {location} lies in the archive and cannot be read now. Ask it back {way}, wait "
+            "until it is there, and try again."
         )
     if code in _DENIED:
         which = f"{location}/{key}" if key else location

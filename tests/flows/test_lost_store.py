@@ -138,7 +138,7 @@ def test_a_new_store_is_said(sandbox: Sandbox, tmp_path: Path) -> None:
         store = ak.open_store(tmp_path / "store")
         ak.backup(connect(sandbox), store, ak.BackupOptions(), progress=lambda event: said.append(event.text))
     assert [text for text in said if "new store" in text] == [
-        f"A new store was begun in {store.location}: there was none. Is that the right folder?"
+        f"A new store was begun in {store.location}: there was none. Is that the right place?"
     ]
 
 

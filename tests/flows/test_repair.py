@@ -475,7 +475,7 @@ def test_the_command_shows_first_and_mends_with_yes(
 
     name = save(store, 0, {"a": "same"})
     ak.copy(store, LocalStore(tmp_path / "other"))
-    assert agolkit("repair", store.root, "--deep") == (0, "Nothing.\n")
+    assert agolkit("repair", store.root, "--deep") == (0, f"Nothing is damaged in {store.root}.\n")
     blob = next((store.root / "blobs").rglob("?" * 64))
     harm(blob, "one flipped byte")
     assert agolkit("repair", store.root)[0] == 0

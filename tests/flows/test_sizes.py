@@ -100,6 +100,15 @@ def test_growth_that_pruning_does_not_hold_reaches_the_limit(store: LocalStore) 
     assert timedelta(days=19.9) < found.full - FIRST < timedelta(days=20.1)
 
 
+def test_backups_of_one_day_are_the_growth_of_a_day(store: LocalStore) -> None:
+    """Two runs within minutes, as on the first day, do not make an alarming pace."""
+    first = save(store, 0, {"a": "x" * 98})
+    second = save(store, 0, {"a": "x" * 98, "b": "y" * 9998})
+    sizes = list_sizes(store)
+    assert set(sizes["name"]) == {first, second}
+    assert project(sizes).added_a_day == row(sizes, second, "disk")[3]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_backup_tells_of_no_growth(store: LocalStore, count: int) -> None:
     """Nothing is made up where nothing is known."""

@@ -96,6 +96,23 @@ def test_a_thaw_asks_for_what_is_needed_and_then_it_can_be_read(store: Store, tm
     assert not ak.thaw(store, second, dry_run=True).is_ready
 
 
+def test_a_copy_says_what_has_to_be_thawed_and_brings_it_afterwards(store: Store, tmp_path: Path) -> None:
+    """It is no damage: all else is copied, and the exit code is 3 until nothing is missing."""
+    names, target = store.backup_names(), open_store(tmp_path / "copy")
+    done = ak.copy(store, target)
+    assert (done.backups, done.damages, done.exit_code) == (tuple(names), (), 3)
+    size = f"{size_of('40 days ago') // 1000} KB"
+    assert list(done.differing) == names[:3]
+    assert done.differing[names[0]] == (
+        f"1 file, {size}, not copied, because that lies in an archive. Ask for it, then copy again: agolkit thaw "
+        f"{store.location} {names[0]}"
+    )
+    ak.thaw(store, names[0])
+    again = ak.copy(store, target)
+    assert (again.blobs, list(again.differing)) == (1, names[1:3])
+    assert ak.verify(target, names[0], deep=True).damages == ()
+
+
 def test_a_dry_run_asks_nothing(store: Store) -> None:
     """It says how long it would take and what it would cost, by either tier."""
     name = store.backup_names()[0]
