@@ -14,6 +14,7 @@ from agolkit.errors import CheckFailed, NoSuchBackup, StoreDamaged, UsageError
 from agolkit.fetch.destination import Destination, open_target, own_files, writing
 from agolkit.manifest import read_outcomes
 from agolkit.model import Outcome, counted
+from agolkit.store.ahead import Ahead
 from agolkit.store.base import Store
 from agolkit.store.spool import Spool
 from agolkit.thawing import check_thawed
@@ -102,7 +103,9 @@ def fetch(
     damages: list[str] = []
     refusals: list[str] = []
     made: list[tuple[Outcome, Converted]] = []
-    with open_target(target) as destination:
+    # What a format takes the place of is not fetched at all.
+    blobs = (part.blob for outcome in chosen for part in outcome.parts if format is None)
+    with open_target(target) as destination, Ahead(store, blobs, destination.scratch) as ahead:
         for outcome in chosen:
             converted = None
             if format is not None:
@@ -114,7 +117,7 @@ def fetch(
                     refusals.append(f"{outcome.item.title!r} ({outcome.item.id}): {error}")
             if converted:
                 made.append((outcome, converted))
-            _fetch_item(store, outcome, destination, damages, without=converted.replaced if converted else ())
+            _fetch_item(store, ahead, outcome, destination, damages, without=converted.replaced if converted else ())
         if not wanted:
             for path, content in own_files(store, name):
                 if content is None:
@@ -170,13 +173,20 @@ def _convert_item(store: Store, outcome: Outcome, format: Format, destination: D
 
 
 def _fetch_item(
-    store: Store, outcome: Outcome, destination: Destination, damages: list[str], *, without: Container[str]
+    store: Store,
+    ahead: Ahead,
+    outcome: Outcome,
+    destination: Destination,
+    damages: list[str],
+    *,
+    without: Container[str],
 ) -> None:
     parts = [part for part in outcome.parts if part.path not in without]
     destination.reserve(layout.tree_path(outcome.item, part) for part in parts)
     for part in parts:
         try:
-            with store.copied(part.blob.sha256, destination.scratch) as spool:
+            sha256 = part.blob.sha256
+            with ahead.take(sha256) or store.copied(sha256, destination.scratch) as spool:
                 destination.add_part(outcome.item, part, spool, outcome.observed)
         except StoreDamaged as error:
             damages.append(f"{layout.tree_path(outcome.item, part)}: {error}")

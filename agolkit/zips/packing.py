@@ -20,6 +20,7 @@ from agolkit.fetch.destination import Zip, own_files
 from agolkit.layout import tree_path
 from agolkit.model import Outcome, in_bytes
 from agolkit.store import Store
+from agolkit.store.ahead import Ahead
 from agolkit.store.spool import CHUNK
 
 SAY_EVERY = 10.0
@@ -86,12 +87,17 @@ class Packing:
     def _pieces(self) -> Iterator[bytes]:
         with tempfile.SpooledTemporaryFile(max_size=CHUNK, dir=str(self._scratch)) as file:
             tail = _Tail(file, self._scratch)
-            with zipfile.ZipFile(tail, "w") as archive:
+            blobs = (part.blob for outcome in self._outcomes for part in outcome.parts)
+            with zipfile.ZipFile(tail, "w") as archive, Ahead(self._store, blobs, self._scratch) as ahead:
                 destination = Zip(self._scratch, archive, check=self._check)
                 for outcome in self._outcomes:
                     destination.reserve(tree_path(outcome.item, part) for part in outcome.parts)
                     for part in outcome.parts:
-                        destination.add_blob(self._store, outcome.item, part, outcome.observed)
+                        if copy := ahead.take(part.blob.sha256):
+                            with copy:
+                                destination.add_part(outcome.item, part, copy, outcome.observed)
+                        else:
+                            destination.add_blob(self._store, outcome.item, part, outcome.observed)
                         yield from tail.finished()
                         self._tell(destination.bytes)
                 for path, content in own_files(self._store, self._backup):
